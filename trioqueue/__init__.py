@@ -1,0 +1,65 @@
+"""trioqueue: the task queue for structured concurrency.
+
+The layers, imports running downwards only::
+
+    cli   web   testing
+       \\   |   /
+         _queue  _handle
+            |
+         _worker  _turn  _deadlock  _current      brokers/*      observe/*
+              \\                     |             /
+                          _broker   _events   _ki   _ids
+                                \\     /
+           _model   _registry   _decide   _letters   _errors       pure
+"""
+
+from ._current import CurrentTask as CurrentTask
+from ._current import current_task as current_task
+from ._errors import HandedBack as HandedBack
+from ._errors import IllegalMove as IllegalMove
+from ._errors import InvalidArguments as InvalidArguments
+from ._errors import InvalidTask as InvalidTask
+from ._errors import KeyTaken as KeyTaken
+from ._errors import LeaseLost as LeaseLost
+from ._errors import NotRegistered as NotRegistered
+from ._errors import QueueClosed as QueueClosed
+from ._errors import QueuePaused as QueuePaused
+from ._errors import ResultExpired as ResultExpired
+from ._errors import TaskCancelled as TaskCancelled
+from ._errors import TaskError as TaskError
+from ._errors import TaskExpired as TaskExpired
+from ._errors import TaskFailed as TaskFailed
+from ._errors import TrioqueueError as TrioqueueError
+from ._errors import UnknownTask as UnknownTask
+from ._errors import WouldDeadlock as WouldDeadlock
+from ._errors import WrongRun as WrongRun
+from ._events import Event as Event
+from ._events import Observer as Observer
+from ._events import fold as fold
+from ._handle import Handle as Handle
+from ._letters import DeadLetter as DeadLetter
+from ._letters import Unfinished as Unfinished
+from ._model import ErrorRecord as ErrorRecord
+from ._model import Move as Move
+from ._model import Options as Options
+from ._model import Outcome as Outcome
+from ._model import OutcomeKind as OutcomeKind
+from ._model import State as State
+from ._queue import DeadLetters as DeadLetters
+from ._queue import Queue as Queue
+from ._queue import Statistics as Statistics
+from ._queue import Submission as Submission
+from ._queue import open_queue as open_queue
+from ._registry import AsyncTaskType as AsyncTaskType
+from ._registry import Call as Call
+from ._registry import Discard as Discard
+from ._registry import Retry as Retry
+from ._registry import RetryLater as RetryLater
+from ._registry import Snooze as Snooze
+from ._registry import TaskSet as TaskSet
+from ._registry import TaskType as TaskType
+from ._registry import ThreadTaskType as ThreadTaskType
+from .brokers._memory import MemoryBroker as MemoryBroker
+from .brokers._memory import open_memory_broker as open_memory_broker
+
+__version__ = "0.1.0"

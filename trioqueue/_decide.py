@@ -1,0 +1,145 @@
+"""Decide, then do: how an attempt ended, and what must happen then. Pure functions.
+
+``classify`` turns the facts of an attempt's end into one `Outcome`, when several hold at once;
+``decide`` turns the outcome into a `Settlement`. The worker gathers the facts, the broker makes the
+move: neither of them judges.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Final, NamedTuple
+
+from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement
+from ._registry import Discard, Retry, RetryLater, Snooze
+
+#: Characters of traceback kept: the end of it, which names the place. A recursion error alone would
+#: keep 100 kB otherwise.
+TRACEBACK_KEPT: Final = 8_000
+
+
+class Facts(NamedTuple):
+    """What is known when an attempt has ended with an exception, or was cut short.
+
+    ``error``: what came out of the handler past its own scope; ``None`` if that scope caught all of
+    it. ``caught``: the attempt's own scope caught a Cancelled. ``overdue``: the own deadline has
+    passed. ``outer``: a cancellation from outside is in force. ``stray``: ``error`` is, or holds, a
+    Cancelled although nothing is cancelled.
+    """
+
+    error: BaseException | None
+    caught: bool
+    overdue: bool
+    outer: bool
+    stray: bool
+    duration: float
+
+
+def classify(lease: Lease, facts: Facts) -> Outcome:
+    """The outcome of an attempt that did not return.
+
+    The order is the contract: lease lost > (value returned) > cancel by request > outer cancel >
+    own timeout > error > stray Cancelled. An error raised while one of the first is in force is
+    attached to it: it is not a second failure.
+    """
+    error = facts.error
+    if lease.lost:
+        kind = OutcomeKind.LOST
+    elif lease.cancel_requested:
+        kind = OutcomeKind.CANCELLED
+    elif facts.outer:
+        kind = OutcomeKind.INTERRUPTED
+    elif facts.overdue and (facts.caught or isinstance(error, Exception)):
+        kind = OutcomeKind.TIMEOUT
+    elif facts.stray or not isinstance(error, Exception):
+        kind = OutcomeKind.CRASH
+    else:
+        return _classify_error(error, facts.duration)
+    return Outcome(kind, None, facts.duration, error)
+
+
+def _classify_error(error: Exception, duration: float) -> Outcome:
+    if isinstance(error, RetryLater):
+        return Outcome(OutcomeKind.RETRY_LATER, None, duration, error, delay=error.after)
+    if isinstance(error, Snooze):
+        return Outcome(OutcomeKind.SNOOZE, None, duration, error, delay=error.seconds)
+    if isinstance(error, Discard):
+        return Outcome(OutcomeKind.DISCARD, None, duration, error)
+    return Outcome(OutcomeKind.ERROR, None, duration, error)
+
+
+def decide(lease: Lease, outcome: Outcome, retry: Retry, chance: float) -> Settlement:
+    """What must happen to the task now. ``chance`` in [0, 1) draws the jitter of the backoff.
+
+    A lost lease must not come here: there is nothing left to decide.
+    """
+    match outcome.kind:
+        case OutcomeKind.RETURNED:
+            return Settlement(lease, Move.SUCCEEDED, outcome)
+        case OutcomeKind.CANCELLED:
+            return Settlement(lease, Move.CANCELLED, outcome)
+        case OutcomeKind.INTERRUPTED:
+            return Settlement(lease, Move.RELEASED, outcome)
+        case OutcomeKind.SNOOZE:
+            return Settlement(lease, Move.SNOOZED, outcome, outcome.delay or 0.0)
+        case OutcomeKind.DISCARD:
+            return Settlement(lease, Move.DIED, outcome, failed=True)
+        case _:
+            return _decide_failure(lease, outcome, retry, chance)
+
+
+def _decide_failure(lease: Lease, outcome: Outcome, retry: Retry, chance: float) -> Settlement:
+    failures = lease.task.failures + 1
+    if failures >= retry.attempts or not _retryable(outcome, retry):
+        return Settlement(lease, Move.DIED, outcome, failed=True)
+    delay = retry.delay(failures, chance) if outcome.delay is None else outcome.delay
+    return Settlement(lease, Move.RETRIED, outcome, delay, failed=True)
+
+
+def _retryable(outcome: Outcome, retry: Retry) -> bool:
+    match outcome.kind:
+        case OutcomeKind.RETRY_LATER:
+            return True  # asked for by the handler itself
+        case OutcomeKind.CRASH:
+            # Not an Exception, so ``on`` says nothing about it; it may still be ruled out by name.
+            error = outcome.exception
+            return error is None or not isinstance(error, retry.never)
+        case OutcomeKind.TIMEOUT:
+            return retry.covers(TimeoutError())
+        case _:
+            return outcome.exception is not None and retry.covers(outcome.exception)
+
+
+def record_error(outcome: Outcome, attempt: int) -> ErrorRecord:
+    """The failure as text. Strips the tracebacks off the exception, so that no frame stays alive."""
+    error = outcome.exception
+    if error is None:
+        return ErrorRecord(attempt, outcome.kind.value, "TimeoutError", "timed out", "")
+    text = "".join(traceback.format_exception(error))
+    strip_tracebacks(error)
+    name = type(error).__qualname__
+    if type(error).__module__ not in {"builtins", "__main__"}:
+        name = f"{type(error).__module__}.{name}"
+    return ErrorRecord(attempt, outcome.kind.value, name, _message(error), text[-TRACEBACK_KEPT:])
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # a user's __str__ may fail: the record must not
+        return f"<its message could not be made: {type(second).__name__}>"
+
+
+def strip_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an exception and of all that it is chained to or holds."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        current = todo.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = None
+        todo += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            todo += current.exceptions

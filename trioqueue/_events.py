@@ -1,0 +1,122 @@
+"""The one stream of events: what happened to a task, as immutable values, in order.
+
+An event is emitted after the change that it reports, in the same step: an observer never sees a
+task that is not yet, or no longer, what the event says. Observers are plain callables and must not
+block. One that raises is logged once and dropped; it never breaks the work. Folding a task's events
+gives its state, which is how the ledger of ``trioqueue.testing`` checks the brokers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ._ki import protected
+from ._model import TABLE, Lease, Move, Outcome, State, Task, transition
+
+logger = logging.getLogger("trioqueue")
+
+
+class Event(NamedTuple):
+    """One thing that happened to one task. (A NamedTuple: immutable, and cheap to make.)
+
+    ``name`` is a `Move`, or one of the `REMARKS`, which change no state. ``time`` and the durations
+    are seconds, on the broker's clock (``trio.current_time()`` in memory). Fields that do not apply
+    to the event are ``None``.
+    """
+
+    name: str
+    time: float
+    task_id: str
+    task_type: str
+    queue: str
+    attempt: int  # from 1: the attempt that runs, has just ended, or comes next
+    delivery: int  # the fencing token of the lease; 0 before the first
+    state: State | None  # after the event
+    outcome: Outcome | None = None  # of the attempt that ended
+    delay: float | None = None  # until it is due: submitted with a delay, retried, snoozed
+    waited: float | None = None  # "started": seconds since acceptance
+    progress: tuple[float, float | None] | None = None  # "progressed": (done, total)
+
+
+#: Events that change no state: progress told, a cancellation asked for, a late settle refused.
+REMARKS = frozenset({"progressed", "cancel_requested", "refused"})
+
+Observer = Callable[[Event], object]
+
+
+def fold(state: State | None, event: Event) -> State | None:
+    """The state after ``event`` of a task that was in ``state``. `IllegalMove` if that cannot be.
+
+    Start from ``None``; an observer that folds all events of a task always holds its state.
+    """
+    if event.name in REMARKS:
+        return state
+    after = transition(state, Move(event.name))
+    if event.state is not None and after is not event.state:
+        msg = f"event {event.name} says {event.state}, the table says {after}"
+        raise AssertionError(msg)
+    return after
+
+
+@protected
+class Emitter:
+    """Hands events to observers. Falsy while nobody observes, so that nobody pays."""
+
+    __slots__ = ("_observers",)
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers: tuple[Observer, ...] = tuple(observers)
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def add(self, observer: Observer) -> Callable[[], None]:
+        """Start to observe; call what is returned to stop."""
+        self._observers = (*self._observers, observer)
+        return lambda: self._drop(observer)
+
+    def emit(self, event: Event) -> None:
+        """Give the event to every observer. One that raises is logged, with its error, and dropped."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("observer %r failed on %r and was dropped", observer, event)
+                self._drop(observer)
+
+    def _drop(self, observer: Observer) -> None:
+        self._observers = tuple(other for other in self._observers if other is not observer)
+
+    def task(
+        self,
+        name: str,
+        time: float,
+        task: Task,
+        *,
+        outcome: Outcome | None = None,
+        delay: float | None = None,
+        waited: float | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        """Emit an event about ``task`` as it is now. Ask ``if emitter:`` first."""
+        self.emit(
+            Event(
+                name,
+                time,
+                task.id,
+                task.type,
+                task.options.queue,
+                task.failures + 1 if attempt is None else attempt,
+                task.deliveries,
+                task.state,
+                outcome,
+                delay,
+                waited,
+                task.trail.progress if task.trail else None,
+            )
+        )
+
+
+__all__ = ["REMARKS", "TABLE", "Emitter", "Event", "Lease", "Observer", "fold"]

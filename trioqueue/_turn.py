@@ -1,0 +1,41 @@
+"""Fairness to the rest of the program: how long the pool may run before Trio gets its turn."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from ._ki import protected
+
+#: Seconds that all workers together run before they let the rest of the program have its turn. Long
+#: against a checkpoint (about 4 us), short against what a person or a socket notices. A budget for
+#: each worker instead lets 64 workers with busy handlers block the program 64 times as long.
+SLICE: Final = 0.000_25
+#: Tasks in one slice; on a virtual clock, where no time passes, it is this that ends a slice.
+TASKS: Final = 256
+
+
+@final
+@protected
+class Turn:
+    """A budget of time and tasks, shared by all workers. Begun anew by whoever comes back first."""
+
+    __slots__ = ("_ends", "_left", "number", "resting")
+
+    def __init__(self) -> None:
+        self._ends = 0.0
+        self._left = 0
+        self.number = 0
+        self.resting = 0  # workers that have yielded and will be back in Trio's next pass
+
+    def spend(self, now: float) -> bool:
+        """Use the budget for one more task; ``False`` if it is used up."""
+        if self._left > 0 and now < self._ends:
+            self._left -= 1
+            return True
+        return False
+
+    def begin(self, now: float) -> None:
+        """A new pass of Trio's scheduler: a new budget."""
+        self.number += 1
+        self._ends = now + SLICE
+        self._left = TASKS

@@ -1,0 +1,554 @@
+"""The workers: claim, run, decide, settle. A synchronous core in an asynchronous shell.
+
+A worker awaits in four places only: a cancel point before it takes a task (it holds nothing then),
+the handler, its parking place while there is nothing to do, and a rest for the sake of the program
+around it. Between a task's claim and its handler, and between the handler's return and the settling,
+there is no await and, under the protection of ``_ki``, no Ctrl-C.
+
+One Trio task, one cancel scope (`trio.move_on_after`) and one token per worker serve many tasks in
+turn, since making them anew costs more than everything else together: the scope is re-armed for each
+attempt and replaced after any that did not plainly return.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Final, final
+
+import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled, disable_ki_protection
+
+from ._broker import LocalBroker
+from ._current import CurrentTask, running
+from ._deadlock import Snapshot, stuck_workers
+from ._decide import Facts, classify, decide
+from ._errors import WouldDeadlock
+from ._events import logger
+from ._ki import protected
+from ._letters import dead_letter
+from ._model import Lease, Move, Outcome, OutcomeKind, Task
+from ._registry import TaskSet, TaskType
+from ._turn import Turn
+
+_RETURNED: Final = OutcomeKind.RETURNED
+
+#: Seconds after a cancellation until the handlers that are still on their way are named in the log.
+HARD_LIMIT: Final = 5.0
+
+
+@disable_ki_protection
+async def _call(
+    handler: Callable[..., Awaitable[object]], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    """The frame between us and user code: Ctrl-C may interrupt what runs inside."""
+    return await handler(*args, **kwargs)
+
+
+@disable_ki_protection
+def _call_inline(
+    handler: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    return handler(*args, **kwargs)
+
+
+def _clock_is_virtual() -> bool:
+    """Whether this run is on a `trio.testing.MockClock`, whose time does not wait for threads."""
+    testing = sys.modules.get("trio.testing")
+    return testing is not None and isinstance(
+        trio.lowlevel.current_clock(), testing.MockClock
+    )
+
+
+def _holds(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether ``error`` is of ``kind``, or a group that holds one."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(kind) is not None
+    return isinstance(error, kind)
+
+
+@final
+@protected
+class Worker:
+    """One worker's own state. It is also the borrower of its type's token: one at a time."""
+
+    __slots__ = (
+        "context",
+        "deadline",
+        "lease",
+        "life",
+        "limited",
+        "number",
+        "pool",
+        "retired",
+        "scope",
+        "took",
+    )
+
+    def __init__(self, pool: Pool, number: int) -> None:
+        self.pool = pool
+        self.number = number
+        self.life = trio.CancelScope()
+        self.scope = trio.CancelScope()  # round the handler; replaced before the first
+        self.deadline = math.inf  # the scope's
+        self.lease: Lease | None = None
+        self.limited: str | None = None  # the type whose token it holds
+        self.context = copy_context()  # as it was when the handler was called
+        self.took = False  # a task, since its last rest
+        self.retired = False  # it must not take another task
+
+    def admits(self, task_type: str) -> bool:
+        """Whether this worker may start a task of the type now."""
+        return task_type == self.limited or self.pool.admits(task_type)
+
+    def arm(self, now: float, timeout: float | None) -> None:
+        """Set the scope's deadline for an attempt that starts now: never early, and hardly late.
+
+        Setting a deadline costs 2 us. In a burst (the last attempt began so recently that the
+        deadlines differ by less than the slack) it is set a little later than asked, so that the
+        next attempts can share it; the first and any isolated attempt have theirs to the instant.
+        """
+        if timeout is None:
+            if self.deadline != math.inf:
+                self.deadline = self.scope.deadline = math.inf
+            return
+        wanted = now + timeout
+        slack = min(0.000_9, timeout * 0.009)  # under min(1 ms, 1 %)
+        ahead = self.deadline - wanted
+        if not 0 <= ahead <= slack:
+            burst = -slack <= ahead < 0
+            self.deadline = self.scope.deadline = wanted + slack if burst else wanted
+
+    def is_clean(self) -> bool:
+        """Whether the handler left the context variables as they were; else the worker retires.
+
+        Two contexts that share their storage compare equal at once; a changed one never leaks to
+        the next task, since a new worker begins in the context in which the queue was opened.
+        """
+        if copy_context() != self.context:
+            self.retired = True
+        return not self.retired
+
+    def hold(self, task_type: TaskType[..., Any]) -> None:
+        """Hold the token of the type of the task that was taken, and no other."""
+        if self.limited == task_type.name:
+            return
+        self.let_go()
+        limiter = self.pool.limiters[task_type.name]
+        if limiter is not None:
+            limiter.acquire_on_behalf_of_nowait(self)
+            self.limited = task_type.name
+
+    def let_go(self) -> None:
+        """Give the token back, if it holds one."""
+        if self.limited is not None:
+            limiter = self.pool.limiters[self.limited]
+            assert limiter is not None
+            limiter.release_on_behalf_of(self)
+            self.limited = None
+
+
+@final
+@protected
+class Pool:
+    """``size`` workers on one broker, supervised by a nursery.
+
+    ``owner`` is the queue that ``current_task().queue`` names. ``random()`` in [0, 1) draws the
+    jitter of backoffs.
+    """
+
+    def __init__(
+        self,
+        broker: LocalBroker,
+        tasks: TaskSet,
+        size: int,
+        random: Callable[[], float],
+        owner: object,
+    ) -> None:
+        self.owner = owner
+        self.state: Any = None
+        self.size: Final = size
+        self.limiters: Final[dict[str, trio.CapacityLimiter | None]] = {}
+        self.stopping = False
+        self.ended = trio.Event()
+        self.idle = 0  # workers that are parked
+        self._broker = broker
+        self._types = {task_type.name: task_type for task_type in tasks}
+        for task_type in tasks:
+            limit = task_type.limit
+            limiter = None if limit is None else trio.CapacityLimiter(limit)
+            self.limiters[task_type.name] = limiter
+        self._tasks = tasks
+        self._random = random
+        self._scope = trio.CancelScope()  # of all workers; its deadline is the end of the grace
+        self._workers: set[Worker] = set()
+        self._started = 0
+        self._empty = trio.Event()  # no worker is left
+        self._lot = trio.lowlevel.ParkingLot()
+        self._coming = False  # a worker was called and has not arrived yet
+        self._called_in = -1  # the turn in which it was called
+        self._turn = Turn()
+        self._waits: dict[Worker, list[Task | None]] = {}
+        self._context = copy_context()
+        self._context.run(running.set, None)
+        # As many threads as workers: nobody ever waits for one. Trio's own default limiter of 40,
+        # shared with the rest of the program, would let tasks time out that only wait for a thread.
+        self._threads = trio.CapacityLimiter(max(1, size))
+        self._inline = _clock_is_virtual()
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Run the workers until ``stop``; started once the lifespan is entered."""
+        detach = self._broker.attach(self._call, self._cancel)
+        try:
+            async with AsyncExitStack() as stack:
+                # Outside of the workers' scope: its clean-up is not cut short by a stop's own end.
+                if self._tasks.lifespan is not None and self.size:
+                    self.state = await stack.enter_async_context(self._tasks.lifespan())
+                with self._scope:
+                    await self._supervise(task_status)
+        finally:
+            detach()
+            self.ended.set()
+
+    async def _supervise(self, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for _ in range(self.size):
+                self._spawn()
+            nursery.start_soon(self._watch, name="trioqueue watch")
+            task_status.started()
+        if not self.stopping and not self._scope.cancel_called:
+            msg = "the workers' nursery ended although nobody stopped it: a bug in trioqueue"
+            raise RuntimeError(msg)
+
+    def _spawn(self) -> None:
+        """Start a worker in the context in which the queue was opened, whoever calls this."""
+        self._started += 1
+        worker = Worker(self, self._started)
+        self._workers.add(worker)
+        start = partial(
+            self._nursery.start_soon, self._live, worker, name=f"trioqueue worker {worker.number}"
+        )
+        self._context.copy().run(start)
+
+    async def _live(self, worker: Worker) -> None:
+        """One worker's life. Replaced when it ends early: cancelled alone, or with a spoilt context."""
+        try:
+            with worker.life:
+                if not self._broker.has_ready(self.admits):
+                    await self._park(worker)
+                while not worker.retired:
+                    await self._serve_in_scope(worker)
+        finally:
+            self._workers.discard(worker)
+            worker.let_go()
+            if not self.stopping and trio.current_effective_deadline() != -math.inf:
+                self._spawn()
+            if not self._workers:
+                self._empty.set()
+                self._nursery.cancel_scope.cancel(reason="all workers have ended")
+            self._call()
+
+    async def _watch(self) -> None:
+        """If a cancelled pool does not end, say which handlers hold it up."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            # Bounded, and it does nothing but wait for what has to be waited for anyway.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + HARD_LIMIT):
+                await self._empty.wait()
+            for worker in self._workers:
+                if worker.lease is not None:
+                    logger.error(
+                        "%r goes on %g s after its cancellation: its handler shields itself, "
+                        "swallows Cancelled, or blocks a thread; the stop waits for it",
+                        worker.lease.task,
+                        HARD_LIMIT,
+                    )
+
+    def stop(self, grace: float) -> None:
+        """Start no more tasks; cancel the running ones after ``grace`` seconds. Can be shortened."""
+        self.stopping = True
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
+        self._lot.unpark_all()
+        if not self.size:
+            self._scope.cancel()
+
+    @property
+    def running(self) -> int:
+        """How many workers run a task."""
+        return sum(worker.lease is not None for worker in self._workers)
+
+    # --- the loop ------------------------------------------------------------------------------
+
+    async def _serve_in_scope(self, worker: Worker) -> None:
+        """Serve under one scope until an attempt ends by anything but a plain return."""
+        escaped: BaseException | None = None
+        try:
+            with trio.move_on_after(math.inf) as worker.scope:
+                worker.deadline = math.inf
+                await self._serve(worker)
+        except BaseException as error:
+            if worker.lease is None:
+                raise  # not from a handler: cancelled while it held nothing, or a bug of ours
+            escaped = error
+        if worker.lease is not None:
+            self._ended(worker, worker.lease, escaped)
+
+    async def _serve(self, worker: Worker) -> None:
+        broker, turn, around = self._broker, self._turn, self._tasks.around
+        while True:
+            await checkpoint_if_cancelled()
+            if self.stopping:
+                worker.retired = True
+                return
+            now = trio.current_time()
+            if not turn.spend(now):
+                await self._rest(worker)
+                continue
+            lease = broker.claim_nowait(worker.admits, now)
+            if lease is None:
+                await self._park(worker)
+                continue
+            task = lease.task
+            task_type = self._types[task.type]
+            self._begin(worker, lease, task_type)
+            if task_type.is_async and around is None:
+                value = await _call(task_type.handler, task.args, task.kwargs)
+            else:
+                value = await self._call_otherwise(task_type, lease)
+            if not self._returned(worker, lease, value):
+                return
+
+    def _begin(self, worker: Worker, lease: Lease, task_type: TaskType[..., Any]) -> None:
+        """Own the lease: from here on whatever happens to the worker settles it."""
+        worker.lease = lease
+        worker.took = True
+        lease.holder = worker
+        worker.hold(task_type)
+        worker.arm(lease.started_at, lease.task.options.timeout)
+        lease.deadline = worker.deadline
+        running.set(lease)
+        worker.context = copy_context()
+        if self.idle:
+            self._call()
+
+    async def _call_otherwise(self, task_type: TaskType[..., Any], lease: Lease) -> object:
+        """The calls that are not a bare ``await handler()``: threads, and ``around``."""
+        invoke = partial(self._invoke, task_type, lease.task.args, lease.task.kwargs)
+        around = self._tasks.around
+        if around is None:
+            return await invoke()
+        return await _call_around(around, CurrentTask(lease), invoke)
+
+    async def _invoke(
+        self, task_type: TaskType[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> object:
+        if task_type.is_async:
+            return await _call(task_type.handler, args, kwargs)
+        if self._inline:
+            value = _call_inline(task_type.handler, args, kwargs)
+        else:
+            value = await trio.to_thread.run_sync(
+                partial(task_type.handler, *args, **kwargs), limiter=self._threads
+            )
+        if inspect.iscoroutine(value):
+            value.close()
+            msg = f"{task_type.name} is a plain function that returned a coroutine: make it async"
+            raise TypeError(msg)
+        return value
+
+    def _returned(self, worker: Worker, lease: Lease, value: object) -> bool:
+        """Settle a success. ``False``: the worker's scope, or the worker, must be replaced."""
+        now = trio.current_time()
+        worker.lease = None
+        outcome = Outcome(_RETURNED, value, now - lease.started_at)
+        fresh = worker.is_clean()
+        if now >= worker.deadline:
+            outcome.late = True
+            fresh = False
+        if lease.cancel_requested:
+            outcome.cancel_ignored = True
+            fresh = False
+        if lease.lost:
+            return False
+        self._broker.settle_nowait(decide(lease, outcome, self._types[lease.task.type].retry, 0), now)
+        return fresh
+
+    def _ended(self, worker: Worker, lease: Lease, error: BaseException | None) -> None:
+        """Settle an attempt that did not return; raise again what must not be stopped here.
+
+        A Cancelled from outside is not raised again: it is level-triggered, and the worker's next
+        step is a cancel point. So an error raised while a cancellation is on its way can be
+        attached to the task instead of crashing the pool.
+        """
+        now = trio.current_time()
+        worker.lease = None
+        worker.is_clean()
+        fatal = _holds(error, KeyboardInterrupt) or _holds(error, GeneratorExit)
+        # Outside of the worker's own scope by now: -inf means that somebody above is cancelled.
+        outer = fatal or trio.current_effective_deadline() == -math.inf
+        stray = not outer and _holds(error, trio.Cancelled)
+        overdue = now >= lease.deadline
+        cause = None if isinstance(error, trio.Cancelled) and not stray else error
+        outcome = classify(
+            lease,
+            Facts(cause, worker.scope.cancelled_caught, overdue, outer, stray, now - lease.started_at),
+        )
+        if fatal:
+            self.stopping = True  # nothing new is taken while the interrupt is on its way up
+            outcome.exception = None
+        if outcome.kind is not OutcomeKind.LOST:
+            task = lease.task
+            retry = self._types[task.type].retry
+            settlement = decide(lease, outcome, retry, self._random())
+            settled = self._broker.settle_nowait(settlement, now)
+            if settled and settlement.move is Move.DIED:
+                self._tell_dead(task)
+        if fatal:
+            assert error is not None
+            raise error
+
+    def _tell_dead(self, task: Task) -> None:
+        """Call the ``on_dead`` hook, after the letter was stored. Its errors are logged."""
+        hook = self._tasks.on_dead
+        if hook is None:
+            return
+        try:
+            hook(dead_letter(task))
+        except Exception:
+            logger.exception("on_dead failed for %r", task, extra={"task_id": task.id})
+
+    # --- waiting -------------------------------------------------------------------------------
+
+    async def _park(self, worker: Worker) -> None:
+        """Wait until called, holding nothing. A stop that has begun is seen before parking."""
+        worker.let_go()
+        worker.arm(0.0, None)
+        running.set(None)
+        if self.stopping:
+            return
+        self.idle += 1
+        try:
+            await self._lot.park()
+        finally:
+            self.idle -= 1
+        # Called, and not cancelled (or only after the call: then the end of this life calls the next).
+        self._coming = False
+        if self._turn.number == self._called_in:
+            # Nobody has begun a turn since the call, and Trio's scheduler has been round.
+            self._turn.begin(trio.current_time())
+
+    async def _rest(self, worker: Worker) -> None:
+        """The turn is over: let the rest of the program run.
+
+        A worker that has not worked since its last rest parks instead if another one rests: that
+        one will be back, and calls for help when there is work. Else all 64 of a pool would go
+        through a checkpoint for each slice that one of them works.
+        """
+        turn = self._turn
+        if turn.resting and not worker.took:
+            await self._park(worker)
+            return
+        number = turn.number
+        worker.took = False
+        turn.resting += 1
+        try:
+            await checkpoint()
+        finally:
+            turn.resting -= 1
+        if turn.number == number:
+            turn.begin(trio.current_time())
+
+    def admits(self, task_type: str) -> bool:
+        """Whether the type is known here and has a token left."""
+        limiter = self.limiters.get(task_type, self)
+        if limiter is None:
+            return True
+        return isinstance(limiter, trio.CapacityLimiter) and limiter.available_tokens > 0
+
+    def _call(self) -> None:
+        """Something may be ready: wake one worker, unless one is on its way already."""
+        if (
+            self.idle
+            and not self._coming
+            and not self.stopping
+            and self._broker.has_ready(self.admits)
+        ):
+            self._coming = True
+            self._called_in = self._turn.number
+            self._lot.unpark()
+
+    def _cancel(self, lease: Lease) -> None:
+        """The broker says that a running task's cancellation was requested."""
+        worker = lease.holder
+        if isinstance(worker, Worker) and worker.lease is lease:
+            worker.scope.cancel(reason="the task was cancelled by request")
+
+    # --- for handlers --------------------------------------------------------------------------
+
+    def own_lease(self) -> Lease | None:
+        """The lease of the handler that calls this, if it is one of this pool's, and still runs."""
+        lease = running.get()
+        if lease is None or lease.settled is not None:
+            return None
+        worker = lease.holder
+        return lease if isinstance(worker, Worker) and worker.pool is self else None
+
+    def report_progress(self, lease: Lease, done: float, total: float | None) -> None:
+        """Store and tell how far a running task is; nothing once its lease is over."""
+        if lease.settled is None:
+            lease.task.trace().progress = (done, total)
+            if self._broker.events:
+                self._broker.events.task("progressed", trio.current_time(), lease.task)
+
+    @contextmanager
+    def blocking(self, lease: Lease, target: Task | None) -> Iterator[None]:
+        """A handler waits for ``target`` (``None``: for room), or gets `WouldDeadlock`."""
+        worker = lease.holder
+        waits = self._waits.setdefault(worker, [])
+        waits.append(target)
+        try:
+            if worker in stuck_workers(self._snapshot()):
+                what = "room in the queue" if target is None else f"the result of {target!r}"
+                msg = (
+                    f"{lease.task!r} would wait for {what} for ever: everybody who could bring it "
+                    f"about waits as well (workers={self.size})"
+                )
+                raise WouldDeadlock(msg)
+            yield
+        finally:
+            waits.remove(target)
+            if not waits:
+                self._waits.pop(worker, None)
+
+    def _snapshot(self) -> Snapshot:
+        held: dict[str, list[Worker]] = {}
+        for worker in self._workers:
+            if worker.limited is not None:
+                held.setdefault(worker.limited, []).append(worker)
+        return Snapshot(
+            workers=self.size,
+            waits=self._waits,
+            running={w.lease.task.id: w for w in self._workers if w.lease is not None},
+            limits={t.name: t.limit for t in self._types.values() if t.limit is not None},
+            held=held,
+            ready_types=self._broker.ready_types(),
+        )
+
+
+@disable_ki_protection
+async def _call_around(
+    around: Callable[[CurrentTask], Any],
+    current: CurrentTask,
+    invoke: Callable[[], Awaitable[object]],
+) -> object:
+    async with around(current):
+        return await invoke()

@@ -1,0 +1,158 @@
+"""Ready tasks in lanes: one memory channel per queue, type and priority, served by rank.
+
+A type has lanes of its own, so that one that is at its limit never stands in another's way. The
+oldest task of each lane, its head, is held beside the channel (a channel has no peek), and a heap
+of the lanes' heads finds the next task: higher priority first, then what a stop gave back, then the
+order in which the tasks became ready.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection
+from typing import Final, final
+
+import trio
+
+from .._broker import Admits
+from .._ki import protected
+from .._model import DEFAULT_PRIORITY, State, Task
+
+_READY: Final = State.READY
+#: (-priority, 0 if given back by a stop else 1, order of the head, lane); the order is unique.
+_Rank = tuple[int, int, int, "Lane"]
+_Key = tuple[str, str, int, int]
+
+
+@final
+@protected
+class Lane:
+    """Ready tasks of one queue, type and priority, in a memory channel with a fixed buffer."""
+
+    __slots__ = ("buffered", "head", "key", "level", "place", "queue", "receive", "send", "type")
+
+    def __init__(self, key: _Key, buffer: int) -> None:
+        self.key = key
+        self.queue, self.type, self.level, self.place = key
+        self.head: Task | None = None
+        self.buffered = 0
+        self.send, self.receive = trio.open_memory_channel[Task](buffer)
+
+    def append(self, task: Task) -> None:
+        """Put ``task`` behind the others. Never waits."""
+        try:
+            self.send.send_nowait(task)
+        except trio.WouldBlock:
+            self._compact()
+            self.send.send_nowait(task)
+        self.buffered += 1
+
+    def advance(self) -> Task | None:
+        """Make the next buffered task the head, and return it."""
+        if self.buffered:
+            self.buffered -= 1
+            self.head = self.receive.receive_nowait()
+        else:
+            self.head = None
+        return self.head
+
+    def _compact(self) -> None:
+        """Drop the tasks that are ready no more (cancelled, expired) from a full buffer.
+
+        The buffer is twice the capacity, and so at most half of it is live: a compaction is paid
+        for by the many cancellations before it.
+        """
+        live = [
+            task
+            for task in (self.receive.receive_nowait() for _ in range(self.buffered))
+            if task.state is _READY
+        ]
+        for task in live:
+            self.send.send_nowait(task)
+        self.buffered = len(live)
+
+    def close(self) -> None:
+        """Close both ends of the channel."""
+        self.send.close()
+        self.receive.close()
+
+
+@final
+@protected
+class Lanes:
+    """All lanes, and the heap that ranks them."""
+
+    __slots__ = ("_buffer", "_heap", "_lanes", "_order")
+
+    def __init__(self, capacity: int) -> None:
+        self._buffer = 2 * capacity
+        self._lanes: dict[_Key, Lane] = {}
+        self._heap: list[_Rank] = []  # the lanes that have a head
+        self._order = 0
+
+    def put(self, task: Task, *, front: bool = False) -> None:
+        """Add a ready task: behind the others of its rank, or before all of its priority."""
+        self._order += 1
+        task.order = self._order
+        options = task.options
+        key = (options.queue, task.type, -options.priority, 0 if front else 1)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key, self._buffer)
+        if lane.head is None:
+            lane.head = task
+            heapq.heappush(self._heap, (lane.level, lane.place, task.order, lane))
+        else:
+            lane.append(task)
+
+    def take(self, admits: Admits, paused: Collection[str]) -> Task | None:
+        """Remove and return the first task of an admitted type in a queue that is not paused."""
+        heap = self._heap
+        passed: list[_Rank] = []
+        found: Task | None = None
+        while heap:
+            lane = heap[0][3]
+            task = lane.head
+            assert task is not None
+            if task.state is not _READY:  # cancelled or expired meanwhile: left here to be dropped
+                self._advance(lane)
+            elif admits(lane.type) and lane.queue not in paused:
+                self._advance(lane)
+                found = task
+                break
+            else:
+                passed.append(heapq.heappop(heap))
+        for rank in passed:
+            heapq.heappush(heap, rank)
+        return found
+
+    def any(self, admits: Admits, paused: Collection[str]) -> bool:
+        """Whether ``take`` would find a task. (A head that has ended meanwhile counts as one.)"""
+        for rank in self._heap:
+            lane = rank[3]
+            if admits(lane.type) and lane.queue not in paused:
+                return True
+        return False
+
+    def types(self) -> Collection[str]:
+        """The types of which tasks are ready."""
+        return {rank[3].type for rank in self._heap}
+
+    def _advance(self, lane: Lane) -> None:
+        """Replace the head of the lane that ranks first."""
+        task = lane.advance()
+        if task is not None:
+            heapq.heapreplace(self._heap, (lane.level, lane.place, task.order, lane))
+            return
+        heapq.heappop(self._heap)
+        if lane.level != -DEFAULT_PRIORITY or lane.place == 0:
+            # Priorities and hand-backs come and go: keeping a channel for each would only grow.
+            del self._lanes[lane.key]
+            lane.close()
+
+    def close(self) -> None:
+        """Close all channels. What is in them is known to the broker's table."""
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
+        self._heap.clear()

@@ -1,0 +1,676 @@
+"""The memory broker: Trio memory channels with fixed buffers, and a table that is the truth.
+
+A task keeps its place in the bound from acceptance until it ends, retries included, so that no
+internal step ever has to wait for room: every verb here is one synchronous step. Tasks that the
+user delayed or snoozed are bounded apart, so that they never close the queue for the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final, NamedTuple, final
+
+import trio
+
+from .._broker import Admits
+from .._decide import record_error
+from .._errors import KeyTaken, QueueClosed, QueuePaused, UnknownTask
+from .._events import Emitter, logger
+from .._ki import protected
+from .._letters import DeadLetter, Unfinished, dead_letter, unfinished
+from .._model import (
+    ERRORS_KEPT,
+    TERMINAL,
+    Lease,
+    Move,
+    Outcome,
+    OutcomeKind,
+    Settlement,
+    State,
+    Task,
+)
+from ._lanes import Lanes
+from ._room import CLOSED, Room
+from ._timer import Timer
+
+_SUCCEEDED: Final = Move.SUCCEEDED
+_NO_KWARGS: Final[dict[str, object]] = {}
+
+
+class Counts(NamedTuple):
+    """How many tasks are, or ended, where; the first row is the sum of all the others but the last.
+
+    ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
+    handed_back + purged + evicted``, always.
+    """
+
+    submitted: int
+    scheduled: int
+    ready: int
+    running: int
+    succeeded: int
+    dead: int
+    cancelled: int
+    expired: int
+    handed_back: int
+    purged: int
+    evicted: int
+    moves: dict[Move, int]
+
+
+@final
+@protected
+class MemoryBroker:
+    """See ``_broker``. Opened by `open_memory_broker`; serves one queue of one Trio run."""
+
+    def __init__(
+        self,
+        capacity: int,
+        delayed_capacity: int,
+        dead_capacity: int,
+        results: int,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.events = Emitter()
+        self._table: dict[str, Task] = {}  # every open task: the truth
+        self._keys: dict[tuple[str, str], Task] = {}  # (queue, key) of the open tasks that have one
+        self._leases: dict[str, Lease] = {}  # of the running ones
+        self._due: dict[str, float] = {}  # when each scheduled one is due
+        self._apart: set[str] = set()  # scheduled ones that count in _delayed, not in _room
+        self._dead: OrderedDict[str, Task] = OrderedDict()  # oldest first
+        self._dead_capacity = dead_capacity
+        self._ended: dict[str, Task] = {}  # the last ones: tombstones with their outcomes
+        self._ended_ids: deque[str] = deque()
+        self._results = results
+        self._handed_back: list[Task] = []
+        self._submitted = 0
+        self._succeeded = 0
+        self._moves: dict[Move, int] = dict.fromkeys(Move, 0)  # all but the three of a plain run
+        self._room = Room(capacity, self._check_empty)
+        self._delayed = Room(delayed_capacity, self._check_empty)
+        self._lanes = Lanes(capacity)
+        self._timer = Timer(self._ring)
+        self._paused: set[str] = set()
+        self._all_paused = False
+        self._closed = False
+        self._stopped = False
+        self._settled: dict[str, trio.Event] = {}  # of the tasks that somebody waits for
+        self._drained: trio.Event | None = None
+        self._ready_event: trio.Event | None = None
+        self._on_ready: Callable[[], object] | None = None
+        self._on_cancel: Callable[[Lease], object] | None = None
+        self._wall_clock = wall_clock
+
+    # --- accepting -----------------------------------------------------------------------------
+
+    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """See `Broker`. The checkpoint comes first: once something is accepted nothing can raise."""
+        await trio.lowlevel.checkpoint()
+        room, wanted = self._request(tasks)
+        if wanted:
+            try:
+                room.take_nowait(wanted)
+            except trio.WouldBlock:
+                await room.take(wanted)
+        return self._accept(tasks, room, wanted)
+
+    def publish_nowait(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """See `LocalBroker`."""
+        room, wanted = self._request(tasks)
+        if wanted:
+            room.take_nowait(wanted)
+        return self._accept(tasks, room, wanted)
+
+    def _request(self, tasks: Sequence[Task]) -> tuple[Room, int]:
+        """The room that ``tasks`` need, and how many places, if they can be accepted at all."""
+        if self._closed:
+            raise QueueClosed(CLOSED)
+        room = self._delayed if tasks and tasks[0].options.delay > 0 else self._room
+        wanted = 0
+        for task in tasks:
+            if self._known(task) is None:
+                wanted += 1
+        if wanted > room.capacity:
+            msg = f"{wanted} tasks at once can never fit: there is room for {room.capacity} in all"
+            raise ValueError(msg)
+        return room, wanted
+
+    def _known(self, task: Task) -> Task | None:
+        """The task of the same id, or the live one that holds the same key."""
+        known = self.get(task.id)
+        if known is None and task.options.key is not None:
+            known = self._keys.get((task.options.queue, task.options.key))
+        return known
+
+    def _accept(self, tasks: Sequence[Task], room: Room, places: int) -> list[Task]:
+        """Accept ``tasks``, for which ``places`` are taken. One step; gives back what is left."""
+        now = trio.current_time()
+        accepted: list[Task] = []
+        for task in tasks:
+            known = self._known(task)
+            if known is None:
+                places -= 1
+                self._enter(task, now)
+            accepted.append(task if known is None else known)
+        if places:  # somebody else took a key while we waited, or a batch repeats one
+            room.give(places)
+        self._notify()
+        return accepted
+
+    def _enter(self, task: Task, now: float) -> None:
+        options = task.options
+        delay = options.delay
+        task.accepted_at = now
+        task.move(Move.DELAYED if delay > 0 else Move.SUBMITTED)
+        self._table[task.id] = task
+        self._submitted += 1
+        if options.key is not None:
+            self._keys[options.queue, options.key] = task
+        if delay > 0:
+            self._due[task.id] = now + delay
+            self._apart.add(task.id)
+        else:
+            self._lanes.put(task)
+        if delay > 0 or options.expires is not None:
+            self._set_alarm(task)
+        if self.events:
+            name = Move.DELAYED if delay > 0 else Move.SUBMITTED
+            self.events.task(name, now, task, delay=delay or None)
+        self._check_drain(task)
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def _expires_at(self, task: Task) -> float:
+        """When a task that has never started expires; infinity for all others."""
+        expires = task.options.expires
+        if expires is None or task.deliveries:
+            return float("inf")
+        return task.accepted_at + expires
+
+    def _set_alarm(self, task: Task) -> None:
+        when = min(self._due.get(task.id, float("inf")), self._expires_at(task))
+        if when != float("inf"):
+            self._timer.set(task.id, when)
+
+    def _ring(self, task_id: str) -> None:
+        """The alarm of a waiting task: it is due, or has expired."""
+        task = self._table[task_id]
+        now = trio.current_time()
+        if now >= self._expires_at(task):
+            self._end_waiting(task, Move.EXPIRED, OutcomeKind.EXPIRED)
+        elif task_id not in self._apart:
+            self._become_due(task)
+        elif self._room.fits(1):
+            self._admit(task)
+        else:
+            # Due, but the queue is full: ahead of waiting submitters, as soon as there is room.
+            self._room.urgent.append(partial(self._admit, task))
+            self._due[task_id] = float("inf")
+            self._set_alarm(task)
+
+    def _admit(self, task: Task) -> None:
+        """Move a task that was delayed apart into the common room, which has a place for it."""
+        if task.state is State.SCHEDULED and task.id in self._apart:
+            self._room.used += 1
+            self._apart.remove(task.id)
+            self._delayed.give()
+            self._become_due(task)
+
+    def _become_due(self, task: Task) -> None:
+        del self._due[task.id]
+        self._move(task, Move.DUE)
+        self._set_alarm(task)
+        self._lanes.put(task)
+        self._notify()
+
+    def _schedule(self, task: Task, delay: float) -> None:
+        """A task that has just become scheduled is due in ``delay`` seconds."""
+        if delay > 0:
+            self._due[task.id] = trio.current_time() + delay
+            self._set_alarm(task)
+        else:
+            self._due[task.id] = 0.0
+            self._become_due(task)
+
+    async def run_timer(self) -> None:
+        """Make tasks due and expire them, until cancelled."""
+        await self._timer.run()
+
+    # --- claiming and settling -----------------------------------------------------------------
+
+    def attach(
+        self, on_ready: Callable[[], object], on_cancel: Callable[[Lease], object]
+    ) -> Callable[[], None]:
+        """See `LocalBroker`."""
+        if self._on_ready is not None:
+            msg = "this memory broker serves a queue already: open one broker for each queue"
+            raise RuntimeError(msg)
+        self._on_ready, self._on_cancel = on_ready, on_cancel
+        return self._detach
+
+    def _detach(self) -> None:
+        self._on_ready = self._on_cancel = None
+
+    def _notify(self) -> None:
+        if self._on_ready is not None:
+            self._on_ready()
+        if self._ready_event is not None:
+            self._ready_event.set()
+            self._ready_event = None
+
+    def has_ready(self, admits: Admits) -> bool:
+        """See `LocalBroker`."""
+        return not self._all_paused and self._lanes.any(admits, self._paused)
+
+    async def wait_ready(self) -> None:
+        """See `Broker`."""
+        await trio.lowlevel.checkpoint()
+        while not self.has_ready(lambda _: True):
+            if self._ready_event is None:
+                self._ready_event = trio.Event()
+            await self._ready_event.wait()
+
+    def claim_nowait(self, admits: Admits, now: float) -> Lease | None:
+        """See `LocalBroker`."""
+        if self._all_paused:
+            return None
+        while (task := self._lanes.take(admits, self._paused)) is not None:
+            if task.options.expires is not None:
+                self._timer.cancel(task.id)
+                if now >= self._expires_at(task):
+                    self._end_waiting(task, Move.EXPIRED, OutcomeKind.EXPIRED)
+                    continue
+            task.move(Move.STARTED)
+            task.deliveries += 1
+            lease = self._leases[task.id] = Lease(task, task.deliveries, now)
+            if self.events:
+                self.events.task(Move.STARTED, now, task, waited=now - task.accepted_at)
+            return lease
+        return None
+
+    async def claim(self, admits: Admits, most: int) -> Sequence[Lease]:
+        """See `Broker`."""
+        await trio.lowlevel.checkpoint()
+        now = trio.current_time()
+        leases: list[Lease] = []
+        while len(leases) < most and (lease := self.claim_nowait(admits, now)) is not None:
+            leases.append(lease)
+        return leases
+
+    async def renew(self, leases: Collection[Lease]) -> Collection[Lease]:
+        """See `Broker`. Leases do not expire here: the nursery is the supervisor."""
+        await trio.lowlevel.checkpoint()
+        return [lease for lease in leases if self._leases.get(lease.task.id) is not lease]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        """See `Broker`."""
+        await trio.lowlevel.checkpoint()
+        now = trio.current_time()
+        return [self.settle_nowait(settlement, now) for settlement in settlements]
+
+    def settle_nowait(self, settlement: Settlement, now: float) -> bool:
+        """See `LocalBroker`."""
+        lease = settlement.lease
+        task = lease.task
+        if self._leases.get(task.id) is not lease:
+            return self._refuse(settlement, now)
+        move, outcome = settlement.move, settlement.outcome
+        task.move(move)
+        del self._leases[task.id]
+        lease.settled = settlement
+        if move is _SUCCEEDED:
+            self._succeeded += 1
+            task.args, task.kwargs = (), _NO_KWARGS  # nobody can need them any more
+            self._leave(task, outcome)
+            if self.events:
+                self.events.task(move, now, task, outcome=outcome)
+        else:
+            self._settle_otherwise(settlement, now)
+        return True
+
+    def _refuse(self, settlement: Settlement, now: float) -> bool:
+        """The lease is over: by this very settlement (fine, a repeat), or by another."""
+        if settlement.lease.settled is settlement:
+            return True
+        if self.events:
+            self.events.task("refused", now, settlement.lease.task, outcome=settlement.outcome)
+        return False
+
+    def _settle_otherwise(self, settlement: Settlement, now: float) -> None:
+        """Every end of a lease but success: the state is changed, the rest follows here."""
+        task, move, outcome = settlement.lease.task, settlement.move, settlement.outcome
+        self._moves[move] += 1
+        attempt = task.attempt
+        if outcome.kind is not OutcomeKind.SNOOZE and (settlement.failed or outcome.exception):
+            outcome.error = record_error(outcome, attempt)
+            trail = task.trace()
+            trail.errors = (*trail.errors, outcome.error)[-ERRORS_KEPT:]
+        task.failures += settlement.failed
+        if self.events:
+            delay = settlement.delay if move in {Move.RETRIED, Move.SNOOZED} else None
+            self.events.task(move, now, task, outcome=outcome, delay=delay, attempt=attempt)
+        match move:
+            case Move.DIED:
+                self._bury(task, outcome)
+            case Move.CANCELLED:
+                self._leave(task, outcome)
+            case Move.RELEASED:
+                task.trace().interruptions += 1
+                self._lanes.put(task, front=True)
+            case Move.RETRIED:
+                self._schedule(task, settlement.delay)
+            case Move.SNOOZED:
+                task.trace().snoozes += 1
+                self._set_apart(task)
+                self._schedule(task, settlement.delay)
+            case _:
+                raise AssertionError(move)
+        if task.id in self._table:
+            self._waits_again(task)
+
+    def _set_apart(self, task: Task) -> None:
+        """Count a snoozed task among the delayed ones, if there is room; else where it is."""
+        try:
+            self._delayed.take_nowait(1)
+        except trio.WouldBlock:
+            return
+        self._apart.add(task.id)
+        self._room.give()
+
+    def _waits_again(self, task: Task) -> None:
+        """A task came back from a worker: others may take it, unless everything is handed back."""
+        if self._stopped:
+            self._end_waiting(task, Move.HANDED_BACK, OutcomeKind.HANDED_BACK)
+            return
+        self._check_drain(task)
+        self._notify()
+
+    # --- ending --------------------------------------------------------------------------------
+
+    def _move(self, task: Task, move: Move, outcome: Outcome | None = None) -> None:
+        """One move that is not the end of a lease: state, count, event."""
+        task.move(move)
+        self._moves[move] += 1
+        if self.events:
+            self.events.task(move, trio.current_time(), task, outcome=outcome)
+
+    def _end_waiting(self, task: Task, move: Move, kind: OutcomeKind) -> None:
+        """End a scheduled or ready task. (Its entry in a lane is dropped when it comes up.)"""
+        outcome = Outcome(kind)
+        if move is Move.HANDED_BACK:
+            self._handed_back.append(task)
+        self._timer.cancel(task.id)
+        self._due.pop(task.id, None)
+        self._move(task, move, outcome)
+        self._leave(task, outcome)
+
+    def _leave(self, task: Task, outcome: Outcome) -> None:
+        """An open task has ended: out of the table, its place and its key are free again."""
+        task_id = task.id
+        del self._table[task_id]
+        task.outcome = outcome
+        if task.options.key is not None:
+            del self._keys[task.options.queue, task.options.key]
+        if task.state is not State.DEAD:
+            self._remember(task)
+        if self._settled:
+            self._tell(task)
+        if self._apart and task_id in self._apart:
+            self._apart.remove(task_id)
+            self._delayed.give()
+        else:
+            self._room.give()
+
+    def _remember(self, task: Task) -> None:
+        """Keep a tombstone with the outcome, for `get` and for a repeated submit of the same id."""
+        self._ended[task.id] = task
+        self._ended_ids.append(task.id)
+        if len(self._ended_ids) > self._results:
+            self._ended.pop(self._ended_ids.popleft(), None)
+
+    def _tell(self, task: Task) -> None:
+        event = self._settled.pop(task.id, None)
+        if event is not None:
+            event.set()
+
+    def _bury(self, task: Task, outcome: Outcome) -> None:
+        """Store the dead letter first, then let the task leave."""
+        task.trace().died_at = self._wall_clock()
+        self._dead[task.id] = task
+        self._leave(task, outcome)
+        if len(self._dead) > self._dead_capacity:
+            evicted = self._dead.popitem(last=False)[1]
+            self._move(evicted, Move.EVICTED)
+            logger.warning(
+                "dead letter %s (%s) was evicted: dead_capacity is %d",
+                evicted.id,
+                evicted.type,
+                self._dead_capacity,
+                extra={"task_id": evicted.id, "task_type": evicted.type},
+            )
+
+    async def wait_settled(self, task: Task) -> None:
+        """See `Broker`."""
+        await trio.lowlevel.checkpoint()
+        while task.state not in TERMINAL:
+            event = self._settled.get(task.id)
+            if event is None:
+                event = self._settled[task.id] = trio.Event()
+            await event.wait()
+
+    # --- stopping ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See `LocalBroker`."""
+        self._closed = True
+        self._room.close()
+        self._delayed.close()
+
+    def stop(self) -> None:
+        """See `LocalBroker`."""
+        self.close()
+        self._stopped = True
+        for task in list(self._table.values()):
+            if task.state is not State.RUNNING:
+                self._end_waiting(task, Move.HANDED_BACK, OutcomeKind.HANDED_BACK)
+
+    async def drain(self) -> None:
+        """See `LocalBroker`."""
+        await trio.lowlevel.checkpoint()
+        # Places taken, not tasks in the table: a submitter that was let in is about to submit.
+        while self._room.used or self._delayed.used:
+            stuck = self._stuck()
+            if stuck is not None:
+                msg = (
+                    f"queue {stuck.options.queue!r} is paused and holds tasks (task {stuck.id}, "
+                    f"{stuck.type}): resume it before draining, or use shutdown()"
+                )
+                raise QueuePaused(msg)
+            if self._drained is None or self._drained.is_set():
+                self._drained = trio.Event()
+            await self._drained.wait()
+
+    def _check_empty(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
+
+    def _stuck(self) -> Task | None:
+        """A waiting task of a paused queue, if there is one."""
+        for task in self._table.values():
+            if task.state is not State.RUNNING and self._is_paused(task.options.queue):
+                return task
+        return None
+
+    def _is_paused(self, queue: str) -> bool:
+        return self._all_paused or queue in self._paused
+
+    def _check_drain(self, task: Task) -> None:
+        """Let a drain look again if ``task`` has begun to wait in a paused queue."""
+        if self._drained is not None and self._is_paused(task.options.queue):
+            self._drained.set()
+
+    # --- inspecting ----------------------------------------------------------------------------
+
+    def get(self, task_id: str) -> Task | None:
+        """See `Inspector`."""
+        return self._table.get(task_id) or self._ended.get(task_id) or self._dead.get(task_id)
+
+    def tasks(self, state: State | None = None) -> Sequence[Task]:
+        """See `Inspector`."""
+        return [task for task in self._table.values() if state is None or task.state is state]
+
+    def cancel(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        lease = self._leases.get(task_id)
+        if lease is not None:
+            if not lease.cancel_requested:
+                lease.cancel_requested = True
+                if self.events:
+                    self.events.task("cancel_requested", trio.current_time(), lease.task)
+                if self._on_cancel is not None:
+                    self._on_cancel(lease)
+            return True
+        task = self._table.get(task_id)
+        if task is None:
+            return False
+        self._end_waiting(task, Move.CANCELLED, OutcomeKind.CANCELLED)
+        return True
+
+    def pause(self, queue: str | None = None) -> None:
+        """See `Inspector`."""
+        if queue is None:
+            self._all_paused = True
+        else:
+            self._paused.add(queue)
+        if self._drained is not None:
+            self._drained.set()
+
+    def resume(self, queue: str | None = None) -> None:
+        """See `Inspector`."""
+        if queue is None:
+            self._all_paused = False
+            self._paused.clear()
+        else:
+            self._paused.discard(queue)
+        self._notify()
+
+    def dead_letters(self, type: str | None = None) -> Sequence[DeadLetter]:
+        """See `Inspector`."""
+        return [
+            dead_letter(task)
+            for task in self._dead.values()
+            if type is None or task.type == type
+        ]
+
+    async def replay(self, task_id: str) -> Task:
+        """See `Inspector`."""
+        await trio.lowlevel.checkpoint()
+        self._replayable(task_id)
+        try:
+            self._room.take_nowait(1)
+        except trio.WouldBlock:
+            await self._room.take(1)
+        try:
+            task = self._replayable(task_id)
+        except BaseException:
+            self._room.give()
+            raise
+        del self._dead[task_id]
+        task.failures = 0
+        task.outcome = None
+        self._table[task_id] = task
+        if task.options.key is not None:
+            self._keys[task.options.queue, task.options.key] = task
+        self._move(task, Move.REPLAYED)
+        self._lanes.put(task)
+        self._waits_again(task)
+        return task
+
+    def _replayable(self, task_id: str) -> Task:
+        """The dead task of this id, if it may live again now."""
+        if self._closed:
+            raise QueueClosed(CLOSED)
+        task = self._letter(task_id)
+        key = task.options.key
+        if key is not None and (task.options.queue, key) in self._keys:
+            msg = f"dead letter {task_id} was not replayed: a live task holds its key {key!r}"
+            raise KeyTaken(msg)
+        return task
+
+    def _letter(self, task_id: str) -> Task:
+        if task_id not in self._dead:
+            msg = f"no dead letter has the id {task_id!r}"
+            raise UnknownTask(msg, task_id)
+        return self._dead[task_id]
+
+    def purge(self, task_id: str) -> None:
+        """See `Inspector`."""
+        task = self._letter(task_id)
+        del self._dead[task_id]
+        self._move(task, Move.PURGED)
+
+    def ready_types(self) -> Collection[str]:
+        """See `LocalBroker`."""
+        return self._lanes.types()
+
+    def unfinished(self) -> Sequence[Unfinished]:
+        """See `Inspector`. Those whose handlers are still on their way come first."""
+        return [unfinished(task) for task in (*self._table.values(), *self._handed_back)]
+
+    def counts(self) -> Counts:
+        """How many tasks are where. Cheap: nothing is walked."""
+        moves = self._moves
+        waiting = len(self._table) - len(self._leases)
+        return Counts(
+            self._submitted,
+            len(self._due),
+            waiting - len(self._due),
+            len(self._leases),
+            self._succeeded,
+            len(self._dead),
+            moves[Move.CANCELLED],
+            moves[Move.EXPIRED],
+            moves[Move.HANDED_BACK],
+            moves[Move.PURGED],
+            moves[Move.EVICTED],
+            dict(moves),
+        )
+
+    @property
+    def waiting_submitters(self) -> int:
+        """How many submitters wait for room."""
+        return self._room.waiting + self._delayed.waiting
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks may be ready, running or backing off."""
+        return self._room.capacity
+
+
+@asynccontextmanager
+async def open_memory_broker(
+    capacity: int = 100,
+    *,
+    delayed_capacity: int = 10_000,
+    dead_capacity: int = 10_000,
+    results: int = 1_000,
+    wall_clock: Callable[[], float] = time.time,
+) -> AsyncIterator[MemoryBroker]:
+    """A broker in memory, for as long as the block lasts. Neither half of the block waits.
+
+    ``capacity`` bounds the tasks that are ready, running or backing off; ``delayed_capacity``
+    those that the user delayed or snoozed; ``dead_capacity`` the dead letters (the oldest is
+    evicted, with a warning); ``results`` the ended tasks that ``get`` still knows.
+    """
+    broker = MemoryBroker(capacity, delayed_capacity, dead_capacity, results, wall_clock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(broker.run_timer, name="trioqueue timer")
+        try:
+            yield broker
+        finally:
+            broker.stop()
+            nursery.cancel_scope.cancel()
