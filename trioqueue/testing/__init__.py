@@ -1,0 +1,1 @@
+"""Tools to test programs and brokers that use trioqueue."""
