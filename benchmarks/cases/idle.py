@@ -34,9 +34,9 @@ async def _idle(seconds: float, workers: int, instrument: Wakes | None) -> Sampl
         cpu, wall = time.process_time(), time.perf_counter()
         await trio.sleep(seconds)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        # Read before the queue stops, which wakes everybody. One wait is our own sleep.
+        wakes = 0 if instrument is None else instrument.count - 1
     ledger.verify()
-    # One wait is our own sleep.
-    wakes = 0 if instrument is None else instrument.count - 1
     return {"cpu_percent": 100 * cpu / wall, "wakes_per_s": wakes / wall}
 
 
