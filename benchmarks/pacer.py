@@ -21,19 +21,21 @@ START_DELAY = 0.05
 
 
 def send_arrivals(fd: int, rate: int, count: int) -> None:
-    """Write `count` bytes to `fd`, `rate` a second, each at its own absolute time.
+    """Write `count` bytes to `fd`, one by one, `rate` a second, each at its own absolute time.
 
-    A late wake-up is caught up with at once, so the mean rate holds.
+    After a wake-up later than one interval the schedule begins anew: catching up would send a
+    burst that tells of this process' scheduling and not of the measured one's latency.
     """
-    start, sent = time.monotonic() + START_DELAY, 0
-    while sent < count:
-        ahead = start + sent / rate - time.monotonic()
+    interval = 1 / rate
+    due = time.monotonic() + START_DELAY
+    for _ in range(count):
+        ahead = due - time.monotonic()
         if ahead > 0:
             time.sleep(ahead)
-        due = min(count, int((time.monotonic() - start) * rate) + 1)
-        if due > sent:
-            os.write(fd, b"." * (due - sent))
-            sent = due
+        elif ahead < -interval:
+            due -= ahead
+        os.write(fd, b".")
+        due += interval
 
 
 @contextmanager
