@@ -21,6 +21,12 @@ PANEL: Final = 50  # height of a title with its caption
 # A bar of the second panel ends at twice the goal: beyond, its length says nothing more.
 CEILING: Final = 2.0
 
+BASELINES: Final = {
+    "raw": "memory channel alone",
+    "naive": "channel + deadline + limiter + Event",
+    "asyncio": "asyncio.Queue + timeout",
+}
+
 STYLE: Final = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 }
@@ -68,7 +74,7 @@ def _label(name: str) -> str:
     """`trioqueue/no-op-submit_many-observed` -> `trioqueue, submit_many, one observer`."""
     system, _, case = name.partition("/")
     parts = case.removeprefix("no-op").strip("-").replace("observed", "one observer")
-    return ", ".join([system, *filter(None, parts.split("-"))])
+    return ", ".join([BASELINES.get(system, system), *filter(None, parts.split("-"))])
 
 
 def attainments(reports: Sequence[Report]) -> list[Bar]:
@@ -87,22 +93,27 @@ def attainments(reports: Sequence[Report]) -> list[Bar]:
     return bars
 
 
-def _bar(bar: Bar, top: int) -> str:
+def _bar(bar: Bar, top: int, column: bool) -> str:
+    """`column`: all texts under each other, clear of a line through the bars."""
     width, middle = max(1.0, SPAN * bar.share), top + 15
+    text = LABEL + (SPAN if column else width) + 6
     return (
         f'<text x="{LABEL - 8}" y="{middle}" text-anchor="end">{escape(bar.label)}</text>'
         f'<rect class="{bar.kind}" x="{LABEL}" y="{top + 4}" width="{width:.1f}" height="14" '
-        f'rx="2"/><text x="{LABEL + width + 6:.1f}" y="{middle}" class="soft">'
+        f'rx="2"/><text x="{text:.1f}" y="{middle}" class="soft">'
         f"{escape(bar.text)}</text>"
     )
 
 
-def _panel(title: str, caption: str, bars: Sequence[Bar], top: int) -> list[str]:
+def _panel(
+    title: str, caption: str, bars: Sequence[Bar], top: int, *, column: bool = False
+) -> list[str]:
     head = (
         f'<text class="title" x="16" y="{top + 20}">{escape(title)}</text>'
         f'<text class="soft" x="16" y="{top + 37}">{escape(caption)}</text>'
     )
-    return [head, *(_bar(bar, top + PANEL + index * ROW) for index, bar in enumerate(bars))]
+    rows = [_bar(bar, top + PANEL + index * ROW, column) for index, bar in enumerate(bars)]
+    return [head, *rows]
 
 
 def document(reports: Sequence[Report]) -> str:
@@ -115,7 +126,7 @@ def document(reports: Sequence[Report]) -> str:
         top += PANEL + ROW * len(rates) + 16
     if goals:
         caption = "dashed line: the goal; longer is better, bars end at twice the goal"
-        parts += _panel("Goals", caption, goals, top)
+        parts += _panel("Goals", caption, goals, top, column=True)
         line, end = LABEL + SPAN / CEILING, top + PANEL + ROW * len(goals)
         parts.append(f'<line class="goal" x1="{line}" x2="{line}" y1="{top + PANEL}" y2="{end}"/>')
         top = end + 16
