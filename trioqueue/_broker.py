@@ -8,11 +8,12 @@ above, in the worker; a broker makes the moves that it is told, atomically, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from ._deadlock import RoomWait, Waiting
 from ._events import Emitter
 from ._letters import DeadLetter, Unfinished
-from ._model import Lease, Settlement, State, Task
+from ._model import Lease, Move, Outcome, Settlement, State, Task
 
 #: Asked with a task type's name: may the one who claims start one of these now?
 Admits = Callable[[str], bool]
@@ -81,6 +82,10 @@ class LocalBroker(Broker, Protocol):
         """End one lease; ``False`` if it was lost."""
         ...
 
+    def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """End one lease with success: there is nothing to decide then, so it needs no settlement."""
+        ...
+
     def attach(
         self, on_ready: Callable[[], object], on_cancel: Callable[[Lease], object]
     ) -> Callable[[], None]:
@@ -94,8 +99,12 @@ class LocalBroker(Broker, Protocol):
         """Whether ``claim_nowait`` is worth trying. May be wrong for a moment, but only with yes."""
         ...
 
-    def ready_types(self) -> Collection[str]:
-        """The types of which tasks are ready."""
+    def waiting(self) -> Waiting:
+        """What holds places in the common room without running. (For `WouldDeadlock`.)"""
+        ...
+
+    def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
+        """What publishing ``tasks`` would wait for now."""
         ...
 
     def close(self) -> None:
@@ -111,6 +120,29 @@ class LocalBroker(Broker, Protocol):
         ...
 
 
+class Counts(NamedTuple):
+    """How many tasks are, or ended, where.
+
+    ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
+    handed_back + purged + evicted``, always.
+    """
+
+    submitted: int
+    scheduled: int
+    ready: int
+    running: int
+    succeeded: int
+    dead: int
+    cancelled: int
+    expired: int
+    handed_back: int
+    purged: int
+    evicted: int
+    moves: dict[Move, int]  # how often each happened
+    capacity: int
+    waiting_submitters: int
+
+
 class Inspector(Protocol):
     """The second protocol: looking into a broker and operating it, from handles and tools."""
 
@@ -120,6 +152,14 @@ class Inspector(Protocol):
 
     def cancel(self, task_id: str) -> bool:
         """Cancel a waiting task, or ask for a running one's cancellation. ``False``: too late."""
+        ...
+
+    def revoke(self, task_id: str) -> bool:
+        """Take a running task's lease away: the attempt is void, the task ready at the front.
+
+        What a sweep does with an expired lease. Counts as a loss, never as a failure of the task;
+        one loss too many makes it a dead letter. ``False``: it is not running.
+        """
         ...
 
     def pause(self, queue: str | None = None) -> None:
@@ -152,3 +192,11 @@ class Inspector(Protocol):
     def unfinished(self) -> Sequence[Unfinished]:
         """After a stop: what was accepted and did not end."""
         ...
+
+    def counts(self) -> Counts:
+        """How many tasks are where. Cheap: nothing is walked."""
+        ...
+
+
+class QueueBroker(LocalBroker, Inspector, Protocol):
+    """What a queue in one process needs of its broker: both sides of it."""

@@ -6,29 +6,50 @@ can make progress; the one whose wait would close the circle must be told instea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from ._model import TERMINAL, State, Task
 
-Worker = Hashable
+Worker = object
+
+
+class RoomWait(NamedTuple):
+    """A wait for ``places`` free places of the common room; ``what``: in words."""
+
+    places: int
+    what: str
+
+
+class Waiting(NamedTuple):
+    """What holds places in the common room without running.
+
+    ``places``: type -> how many of its tasks are ready or backing off. ``leaving``: how many more
+    will leave by themselves, since they expire.
+    """
+
+    capacity: int
+    places: Mapping[str, int]
+    leaving: int
+
+
+Target = Task | RoomWait
 
 
 class Snapshot(NamedTuple):
     """The pool as it would be if the wait in question had begun.
 
-    ``waits``: for each blocked worker what its handler waits for: tasks, and ``None`` for room.
-    ``running``: task id -> the worker that runs it. ``limits``: type -> how many may run at once.
-    ``held``: type -> the workers that hold its tokens now. ``workers``: how many there are.
-    ``ready_types``: the types of which tasks are ready. ``room``: whether there is some already.
+    ``waits``: for each blocked worker what its handler waits for. ``running``: task id -> the worker
+    that runs it. ``limits``: type -> how many may run at once. ``held``: type -> the workers that
+    hold its tokens now. ``workers``: how many there are.
     """
 
     workers: int
-    waits: Mapping[Worker, Collection[Task | None]]
+    waits: Mapping[Any, Collection[Target]]
     running: Mapping[str, Worker]
     limits: Mapping[str, int]
     held: Mapping[str, Collection[Worker]]
-    ready_types: Collection[str]
+    waiting: Waiting
 
 
 def stuck_workers(snapshot: Snapshot) -> set[Worker]:
@@ -49,9 +70,9 @@ def stuck_workers(snapshot: Snapshot) -> set[Worker]:
         stuck -= freed
 
 
-def _can_come(target: Task | None, stuck: set[Worker], snapshot: Snapshot) -> bool:
-    if target is None:
-        return _room_can_come(stuck, snapshot)
+def _can_come(target: Target, stuck: set[Worker], snapshot: Snapshot) -> bool:
+    if isinstance(target, RoomWait):
+        return target.places <= _places_to_come(stuck, snapshot)
     if target.state in TERMINAL:
         return True
     if target.state is State.RUNNING:
@@ -69,8 +90,10 @@ def _can_run(task_type: str, stuck: set[Worker], snapshot: Snapshot) -> bool:
     return sum(worker in stuck for worker in snapshot.held.get(task_type, ())) < limit
 
 
-def _room_can_come(stuck: set[Worker], snapshot: Snapshot) -> bool:
-    """A place is freed when a task ends: one that runs unstuck, or one that can start."""
-    if any(worker not in stuck for worker in snapshot.running.values()):
-        return True
-    return any(_can_run(task_type, stuck, snapshot) for task_type in snapshot.ready_types)
+def _places_to_come(stuck: set[Worker], snapshot: Snapshot) -> int:
+    """The most places that could be free at once: all but those of what can never end."""
+    kept = sum(worker in stuck for worker in snapshot.running.values())
+    for task_type, count in snapshot.waiting.places.items():
+        if not _can_run(task_type, stuck, snapshot):
+            kept += count
+    return snapshot.waiting.capacity - kept

@@ -8,14 +8,17 @@ move: neither of them judges.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement
-from ._registry import Discard, Retry, RetryLater, Snooze
+from ._registry import Discard, Retry, RetryLater, Snooze, leaves
 
 #: Characters of traceback kept: the end of it, which names the place. A recursion error alone would
 #: keep 100 kB otherwise.
 TRACEBACK_KEPT: Final = 8_000
+#: Characters of the message kept: an error that quotes its whole input is not rare.
+MESSAGE_KEPT: Final = 2_000
 
 
 class Facts(NamedTuple):
@@ -59,13 +62,21 @@ def classify(lease: Lease, facts: Facts) -> Outcome:
 
 
 def _classify_error(error: Exception, duration: float) -> Outcome:
-    if isinstance(error, RetryLater):
-        return Outcome(OutcomeKind.RETRY_LATER, None, duration, error, delay=error.after)
-    if isinstance(error, Snooze):
-        return Outcome(OutcomeKind.SNOOZE, None, duration, error, delay=error.seconds)
-    if isinstance(error, Discard):
+    # An instruction raised in a child of the handler's own nursery arrives as a group of one.
+    said = next(leaves(error)) if _is_single(error) else error
+    if isinstance(said, RetryLater):
+        return Outcome(OutcomeKind.RETRY_LATER, None, duration, error, delay=said.after)
+    if isinstance(said, Snooze):
+        return Outcome(OutcomeKind.SNOOZE, None, duration, error, delay=said.seconds)
+    if isinstance(said, Discard):
         return Outcome(OutcomeKind.DISCARD, None, duration, error)
     return Outcome(OutcomeKind.ERROR, None, duration, error)
+
+
+def _is_single(error: BaseException) -> bool:
+    found = leaves(error)
+    next(found)
+    return next(found, None) is None
 
 
 def decide(lease: Lease, outcome: Outcome, retry: Retry, chance: float) -> Settlement:
@@ -111,23 +122,35 @@ def _retryable(outcome: Outcome, retry: Retry) -> bool:
 
 
 def record_error(outcome: Outcome, attempt: int) -> ErrorRecord:
-    """The failure as text. Strips the tracebacks off the exception, so that no frame stays alive."""
+    """The failure as text. Strips the tracebacks off the exception, so that no frame stays alive.
+
+    Never raises: an exception's ``__str__`` and attributes are user code, and may do anything.
+    """
     error = outcome.exception
+    kind = outcome.kind.value
     if error is None:
-        return ErrorRecord(attempt, outcome.kind.value, "TimeoutError", "timed out", "")
-    text = "".join(traceback.format_exception(error))
-    strip_tracebacks(error)
+        return ErrorRecord(attempt, kind, "TimeoutError", "timed out", "")
     name = type(error).__qualname__
     if type(error).__module__ not in {"builtins", "__main__"}:
         name = f"{type(error).__module__}.{name}"
-    return ErrorRecord(attempt, outcome.kind.value, name, _message(error), text[-TRACEBACK_KEPT:])
+    message = _told(lambda: str(error))[:MESSAGE_KEPT]
+    text = _told(lambda: "".join(traceback.format_exception(error)))[-TRACEBACK_KEPT:]
+    strip_tracebacks(error)
+    return ErrorRecord(attempt, kind, name, message, text)
 
 
-def _message(error: BaseException) -> str:
+def _told(tell: Callable[[], str]) -> str:
+    """What ``tell`` returns, or a word on why it did not."""
     try:
-        return str(error)
-    except Exception as second:  # a user's __str__ may fail: the record must not
-        return f"<its message could not be made: {type(second).__name__}>"
+        return tell()
+    except BaseException as second:
+        return f"<could not be told: {type(second).__name__}>"
+
+
+# The attributes as C sees them: a subclass may shadow them, or refuse to be changed (a frozen
+# dataclass does).
+_cause = BaseException.__dict__["__cause__"].__get__
+_context = BaseException.__dict__["__context__"].__get__
 
 
 def strip_tracebacks(error: BaseException) -> None:
@@ -139,7 +162,7 @@ def strip_tracebacks(error: BaseException) -> None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        current.__traceback__ = None
-        todo += [current.__cause__, current.__context__]
+        BaseException.with_traceback(current, None)
+        todo += [_cause(current), _context(current)]
         if isinstance(current, BaseExceptionGroup):
             todo += current.exceptions

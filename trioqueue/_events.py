@@ -9,11 +9,12 @@ gives its state, which is how the ledger of ``trioqueue.testing`` checks the bro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from ._ki import protected
-from ._model import TABLE, Lease, Move, Outcome, State, Task, transition
+from ._model import Move, Outcome, State, Task, transition
 
 logger = logging.getLogger("trioqueue")
 
@@ -45,6 +46,8 @@ REMARKS = frozenset({"progressed", "cancel_requested", "refused"})
 
 Observer = Callable[[Event], object]
 
+_new = tuple.__new__
+
 
 def fold(state: State | None, event: Event) -> State | None:
     """The state after ``event`` of a task that was in ``state``. `IllegalMove` if that cannot be.
@@ -62,32 +65,22 @@ def fold(state: State | None, event: Event) -> State | None:
 
 @protected
 class Emitter:
-    """Hands events to observers. Falsy while nobody observes, so that nobody pays."""
+    """Hands events to observers. Ask ``if emitter.observers:`` first, so that nobody pays for none."""
 
-    __slots__ = ("_observers",)
+    __slots__ = ("observers",)
 
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self._observers: tuple[Observer, ...] = tuple(observers)
-
-    def __bool__(self) -> bool:
-        return bool(self._observers)
+    def __init__(self) -> None:
+        self.observers: tuple[Observer, ...] = ()
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Start to observe; call what is returned to stop."""
-        self._observers = (*self._observers, observer)
-        return lambda: self._drop(observer)
-
-    def emit(self, event: Event) -> None:
-        """Give the event to every observer. One that raises is logged, with its error, and dropped."""
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception:
-                logger.exception("observer %r failed on %r and was dropped", observer, event)
-                self._drop(observer)
+        # Wrapped, so that one callable can observe twice and stop once.
+        entry: Observer = partial(observer)
+        self.observers = (*self.observers, entry)
+        return lambda: self._drop(entry)
 
     def _drop(self, observer: Observer) -> None:
-        self._observers = tuple(other for other in self._observers if other is not observer)
+        self.observers = tuple(other for other in self.observers if other is not observer)
 
     def task(
         self,
@@ -100,9 +93,11 @@ class Emitter:
         waited: float | None = None,
         attempt: int | None = None,
     ) -> None:
-        """Emit an event about ``task`` as it is now. Ask ``if emitter:`` first."""
-        self.emit(
-            Event(
+        """Emit an event about ``task`` as it is now."""
+        # By tuple.__new__: the NamedTuple's own takes as long as all the rest of this.
+        event = _new(
+            Event,
+            (
                 name,
                 time,
                 task.id,
@@ -115,8 +110,11 @@ class Emitter:
                 delay,
                 waited,
                 task.trail.progress if task.trail else None,
-            )
+            ),
         )
-
-
-__all__ = ["REMARKS", "TABLE", "Emitter", "Event", "Lease", "Observer", "fold"]
+        for observer in self.observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("%r failed on %r and was dropped", observer, event)
+                self._drop(observer)

@@ -58,7 +58,7 @@ class Handle(Generic[R]):
         handler of the same queue if the wait could never end, `WrongRun` outside of the queue's
         own Trio run.
         """
-        await self._queue.wait_settled(self._task)
+        await self._queue._wait_settled(self._task)
         outcome = self._task.outcome
         if outcome is None:  # replayed in the very instant in which it had died
             return await self.wait()
@@ -102,7 +102,7 @@ class Handle(Generic[R]):
         the same has succeeded, with the flag ``cancel_ignored``. A checkpoint, before the effect;
         cancelled: nothing was done.
         """
-        return await self._queue.cancel(self._task)
+        return await self._queue._cancel(self._task)
 
     def __repr__(self) -> str:
         return f"<Handle {self.type} {self.id} {self.state}>"

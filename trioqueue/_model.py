@@ -54,32 +54,32 @@ class Move(StrEnum):
 
 _S, _M = State, Move
 
+_NEXT: Final[dict[Move, dict[State | None, State]]] = {
+    _M.SUBMITTED: {None: _S.READY},
+    _M.DELAYED: {None: _S.SCHEDULED},
+    _M.DUE: {_S.SCHEDULED: _S.READY},
+    _M.STARTED: {_S.READY: _S.RUNNING},
+    _M.SUCCEEDED: {_S.RUNNING: _S.SUCCEEDED},
+    _M.RETRIED: {_S.RUNNING: _S.SCHEDULED},
+    _M.SNOOZED: {_S.RUNNING: _S.SCHEDULED},
+    _M.RELEASED: {_S.RUNNING: _S.READY},
+    _M.LOST: {_S.RUNNING: _S.READY},
+    _M.DIED: {_S.RUNNING: _S.DEAD},
+    _M.CANCELLED: {
+        _S.SCHEDULED: _S.CANCELLED,
+        _S.READY: _S.CANCELLED,
+        _S.RUNNING: _S.CANCELLED,
+    },
+    _M.EXPIRED: {_S.SCHEDULED: _S.EXPIRED, _S.READY: _S.EXPIRED},
+    _M.REPLAYED: {_S.DEAD: _S.READY},
+    _M.PURGED: {_S.DEAD: _S.PURGED},
+    _M.EVICTED: {_S.DEAD: _S.EVICTED},
+    # A running task is released first: its lease ends before the task is handed back.
+    _M.HANDED_BACK: {_S.SCHEDULED: _S.HANDED_BACK, _S.READY: _S.HANDED_BACK},
+}
+
 #: The life cycle, whole: move -> {state before: state after}. ``None``: not accepted yet.
-TABLE: Final[Mapping[Move, Mapping[State | None, State]]] = MappingProxyType(
-    {
-        _M.SUBMITTED: {None: _S.READY},
-        _M.DELAYED: {None: _S.SCHEDULED},
-        _M.DUE: {_S.SCHEDULED: _S.READY},
-        _M.STARTED: {_S.READY: _S.RUNNING},
-        _M.SUCCEEDED: {_S.RUNNING: _S.SUCCEEDED},
-        _M.RETRIED: {_S.RUNNING: _S.SCHEDULED},
-        _M.SNOOZED: {_S.RUNNING: _S.SCHEDULED},
-        _M.RELEASED: {_S.RUNNING: _S.READY},
-        _M.LOST: {_S.RUNNING: _S.READY},
-        _M.DIED: {_S.RUNNING: _S.DEAD},
-        _M.CANCELLED: {
-            _S.SCHEDULED: _S.CANCELLED,
-            _S.READY: _S.CANCELLED,
-            _S.RUNNING: _S.CANCELLED,
-        },
-        _M.EXPIRED: {_S.SCHEDULED: _S.EXPIRED, _S.READY: _S.EXPIRED},
-        _M.REPLAYED: {_S.DEAD: _S.READY},
-        _M.PURGED: {_S.DEAD: _S.PURGED},
-        _M.EVICTED: {_S.DEAD: _S.EVICTED},
-        # A running task is released first: its lease ends before the task is handed back.
-        _M.HANDED_BACK: {_S.SCHEDULED: _S.HANDED_BACK, _S.READY: _S.HANDED_BACK},
-    }
-)
+TABLE: Final[Mapping[Move, Mapping[State | None, State]]] = MappingProxyType(_NEXT)
 
 #: States that only an explicit replay (from DEAD) can leave, and DEAD's own two ends.
 TERMINAL: Final = frozenset(
@@ -152,10 +152,13 @@ class Trail:
 #: grow with them.
 ERRORS_KEPT: Final = 10
 
+#: A task whose lease is lost more often than this kills its process, as far as anybody can tell.
+MAX_LOSSES: Final = 10
+
 
 @final
 class Task:
-    """One unit of work. Owned and changed by the broker alone; 12 slots, as millions may wait.
+    """One unit of work. Owned and changed by the broker alone; 13 slots, as millions may wait.
 
     ``deliveries`` is the fence: it only ever grows, and the current lease carries its value.
     ``failures`` alone counts against the retry policy.
@@ -168,6 +171,7 @@ class Task:
         "failures",
         "id",
         "kwargs",
+        "lease",
         "options",
         "order",
         "outcome",
@@ -194,6 +198,7 @@ class Task:
         self.failures = 0
         self.accepted_at = 0.0  # on the broker's clock
         self.order = 0  # the broker's count of tasks that became ready
+        self.lease: Lease | None = None  # the current one: whoever holds it may change the task
         self.trail: Trail | None = None
         self.outcome: Outcome | None = None
 
@@ -205,7 +210,7 @@ class Task:
     def move(self, move: Move) -> None:
         """Change the state as the table says, or raise `IllegalMove` and change nothing."""
         try:
-            self.state = TABLE[move][self.state]
+            self.state = _NEXT[move][self.state]
         except KeyError:
             transition(self.state, move)  # raises, with the words
 
@@ -245,7 +250,7 @@ class Lease:
         self.deadline = float("inf")
         self.cancel_requested = False
         self.lost = False
-        self.settled: Settlement | None = None  # by what it ended; tells a repeat from a zombie
+        self.settled: Outcome | None = None  # with what it ended; tells a repeat from a zombie
         self.holder: Any = None
 
 
@@ -276,7 +281,16 @@ class Outcome:
     ``duration``: seconds from start to end of the attempt.
     """
 
-    __slots__ = ("cancel_ignored", "delay", "duration", "error", "exception", "kind", "late", "value")
+    __slots__ = (
+        "cancel_ignored",
+        "delay",
+        "duration",
+        "error",
+        "exception",
+        "kind",
+        "late",
+        "value",
+    )
 
     def __init__(
         self,

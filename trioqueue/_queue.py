@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from threading import get_ident
 from typing import Any, Final, ParamSpec, TypeVar, final
 
 import trio
 
+from ._broker import QueueBroker
 from ._current import running
 from ._errors import InvalidTask, NotRegistered, UnknownTask, WouldDeadlock, WrongRun
 from ._events import Observer
@@ -21,6 +23,7 @@ from ._ids import new_id_source
 from ._ki import protected
 from ._letters import DeadLetter, Unfinished
 from ._model import TERMINAL, Move, Options, Task
+from ._nursery import open_bare_nursery
 from ._registry import (
     UNSET,
     Call,
@@ -28,12 +31,13 @@ from ._registry import (
     TaskType,
     Unset,
     check_count,
+    check_hook,
     check_name,
     check_seconds,
     make_options,
 )
 from ._worker import Pool
-from .brokers._memory import MemoryBroker, open_memory_broker
+from .brokers._open import open_broker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,14 +93,14 @@ class Submission:
 
     async def submit(self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """See `Queue.submit`."""
-        (handle,) = await self._queue.publish([self._make(task, args, kwargs)])
+        (handle,) = await self._queue._publish([self._make(task, args, kwargs)])
         return handle
 
     def submit_nowait(
         self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Handle[R]:
         """See `Queue.submit_nowait`."""
-        (handle,) = self._queue.publish_nowait([self._make(task, args, kwargs)])
+        (handle,) = self._queue._publish_nowait([self._make(task, args, kwargs)])
         return handle
 
     async def submit_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
@@ -105,12 +109,12 @@ class Submission:
         if self._id is not None and len(tasks) > 1:
             msg = f"options(id={self._id!r}) is for one task, not for {len(tasks)}"
             raise InvalidTask(msg)
-        return await self._queue.publish(tasks)
+        return await self._queue._publish(tasks)
 
     def _make(
         self, task: TaskType[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Task:
-        return self._queue.make(task, args, kwargs, self._overrides, self._id)
+        return self._queue._make(task, args, kwargs, self._overrides, self._id)
 
 
 @final
@@ -120,7 +124,7 @@ class DeadLetters:
 
     __slots__ = ("_broker", "_queue")
 
-    def __init__(self, queue: Queue, broker: MemoryBroker) -> None:
+    def __init__(self, queue: Queue, broker: QueueBroker) -> None:
         self._queue = queue
         self._broker = broker
 
@@ -137,6 +141,7 @@ class DeadLetters:
         Waits for room like a submit. Raises `UnknownTask`, `KeyTaken` (a live task holds its key),
         `QueueClosed`. Cancelled: it is a dead letter still.
         """
+        self._queue._check_run()
         return Handle(self._queue, await self._broker.replay(task_id))
 
     async def replay_all(self, type: str | None = None) -> Sequence[Handle[Any]]:
@@ -156,10 +161,12 @@ class DeadLetters:
 
     def purge(self, task_id: str) -> None:
         """Throw one dead letter away. Raises `UnknownTask`."""
+        self._queue._check_run()
         self._broker.purge(task_id)
 
     def purge_all(self, type: str | None = None) -> int:
         """Throw all dead letters away, or those of one type. Returns how many there were."""
+        self._queue._check_run()
         letters = self.list(type)
         for letter in letters:
             self._broker.purge(letter.id)
@@ -174,7 +181,7 @@ class Queue:
     def __init__(
         self,
         tasks: TaskSet,
-        broker: MemoryBroker,
+        broker: QueueBroker,
         workers: int,
         queues: Collection[str] | None,
         random: Callable[[], float],
@@ -186,6 +193,7 @@ class Queue:
         self._queues = queues
         self._new_id = new_id
         self._token = trio.lowlevel.current_trio_token()
+        self._thread = get_ident()
         self.pool: Final = Pool(broker, tasks, workers, random, self)
         self.dead_letters: Final = DeadLetters(self, broker)
 
@@ -198,19 +206,18 @@ class Queue:
         Raises `InvalidArguments` if the arguments do not fit the handler, `NotRegistered`,
         `QueueClosed`, and, in a handler of this queue, `WouldDeadlock` if room could never come.
         """
-        (handle,) = await self.publish((self.make(task, args, kwargs),))
+        made = self._make(task, args, kwargs)
+        if running.get() is None:
+            return Handle(self, (await self._broker.publish((made,)))[0])
+        (handle,) = await self._publish((made,))
         return handle
 
     def submit_nowait(
         self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Handle[R]:
         """Accept one task now, or raise `trio.WouldBlock` if the queue is full. Not a checkpoint."""
-        made = self.make(task, args, kwargs)
-        try:
-            return Handle(self, self._broker.publish_nowait((made,))[0])
-        except RuntimeError as error:
-            self._explain(error)
-            raise
+        made = self._make(task, args, kwargs)
+        return Handle(self, self._broker.publish_nowait((made,))[0])
 
     async def submit_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
         """Accept all of ``calls`` (from ``task.bind(...)``) or none; waits until all of them fit.
@@ -219,7 +226,9 @@ class Queue:
         the queue's capacity, and what `submit` raises.
         """
         checked = _checked_calls(calls)
-        return await self.publish([self.make(call.type, call.args, call.kwargs) for call in checked])
+        return await self._publish(
+            [self._make(call.type, call.args, call.kwargs) for call in checked]
+        )
 
     def options(
         self,
@@ -250,7 +259,7 @@ class Queue:
             delay = _seconds_until(at)
         if queue is not UNSET:
             self._check_queue(check_name("queue", queue))
-        given = {
+        given: dict[str, Any] = {
             "queue": queue,
             "delay": delay,
             "key": key,
@@ -262,7 +271,7 @@ class Queue:
         make_options(Options(), **overrides)  # raises now, not at the submit
         return Submission(self, overrides, None if id is None else check_name("id", id))
 
-    def make(
+    def _make(
         self,
         task_type: TaskType[..., Any],
         args: tuple[object, ...],
@@ -270,25 +279,34 @@ class Queue:
         overrides: Mapping[str, Any] | None = None,
         id: str | None = None,
     ) -> Task:
-        """A checked, not yet accepted task. (For `Submission`.)"""
+        """A checked, not yet accepted task."""
+        if get_ident() != self._thread:  # a third of what the whole check costs
+            self._check_run()
         if not isinstance(task_type, TaskType) or self._types.get(task_type.name) is not task_type:
             raise NotRegistered(self._why_not(task_type))
-        task_type.check_arguments(args, kwargs)
+        if kwargs or len(args) != task_type.plain:
+            task_type.check_arguments(args, kwargs)
         options = task_type.options
         if overrides:
             options = make_options(options, **overrides)
-        return Task(id or self._new_id(), task_type.name, args, kwargs or _NO_KWARGS, options)
+        task_id = self._new_id() if id is None else id
+        return Task(task_id, task_type.name, args, kwargs or _NO_KWARGS, options)
 
     def _why_not(self, task: object) -> str:
         if not isinstance(task, TaskType):
-            return f"{task!r} is not a task: register the function with @tasks.task, and submit that"
+            return (
+                f"{task!r} is not a task: register the function with @tasks.task, and submit that"
+            )
         if task.name in self._types:
             return f"{task!r} is of another TaskSet; this queue has one of the same name"
+        if task.name in self._tasks and self._tasks[task.name] is task:
+            return f"{task!r} was registered after the queue was opened: register tasks before"
         known = ", ".join(sorted(self._types)) or "none"
         return f"{task!r} is not in this queue's TaskSet (which has: {known})"
 
-    async def publish(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
-        """Accept made tasks. (For `Submission`.)"""
+    async def _publish(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
+        """Accept made tasks."""
+        self._check_run()
         lease = self.pool.own_lease()
         if lease is None:
             return [Handle(self, task) for task in await self._broker.publish(tasks)]
@@ -296,12 +314,13 @@ class Queue:
         try:
             accepted = self._broker.publish_nowait(tasks)
         except trio.WouldBlock:
-            with self.pool.blocking(lease, None):
+            with self.pool.blocking(lease, self._broker.wait_for_room(tasks)):
                 accepted = await self._broker.publish(tasks)
         return [Handle(self, task) for task in accepted]
 
-    def publish_nowait(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
-        """Accept made tasks now. (For `Submission`.)"""
+    def _publish_nowait(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
+        """Accept made tasks now."""
+        self._check_run()
         return [Handle(self, task) for task in self._broker.publish_nowait(tasks)]
 
     # --- for handles ---------------------------------------------------------------------------
@@ -314,8 +333,8 @@ class Queue:
             raise UnknownTask(msg, task_id)
         return Handle(self, task)
 
-    async def wait_settled(self, task: Task) -> None:
-        """Wait until ``task`` has ended. (For `Handle`.)"""
+    async def _wait_settled(self, task: Task) -> None:
+        """Wait until ``task`` has ended."""
         self._check_run()
         lease = None if task.state in TERMINAL else self.pool.own_lease()
         if lease is None:
@@ -324,8 +343,8 @@ class Queue:
             with self.pool.blocking(lease, task):
                 await self._broker.wait_settled(task)
 
-    async def cancel(self, task: Task) -> bool:
-        """Cancel ``task``. (For `Handle`.)"""
+    async def _cancel(self, task: Task) -> bool:
+        """Cancel ``task``."""
         self._check_run()
         await trio.lowlevel.checkpoint()
         return self._broker.cancel(task.id)
@@ -337,29 +356,32 @@ class Queue:
         counts = self._broker.counts()
         moves = counts.moves
         return Statistics(
-            *counts[:-1],
+            *counts[:11],
             retried=moves[Move.RETRIED],
             snoozed=moves[Move.SNOOZED],
             released=moves[Move.RELEASED],
             replayed=moves[Move.REPLAYED],
-            capacity=self._broker.capacity,
-            waiting_submitters=self._broker.waiting_submitters,
+            capacity=counts.capacity,
+            waiting_submitters=counts.waiting_submitters,
             workers=self.pool.size,
             idle_workers=self.pool.idle,
         )
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer`` with every `Event` from now on. Call what is returned to stop."""
+        check_hook("observer", observer)
         return self._broker.events.add(observer)
 
     def pause(self, queue: str | None = None) -> None:
         """Start no more tasks of one queue (lane), or of all. Running ones go on."""
+        self._check_run()
         if queue is not None:
             self._check_queue(check_name("queue", queue))
         self._broker.pause(queue)
 
     def resume(self, queue: str | None = None) -> None:
         """Undo `pause`: for one queue (lane), or for all."""
+        self._check_run()
         if queue is not None:
             self._check_queue(check_name("queue", queue))
         self._broker.resume(queue)
@@ -368,6 +390,7 @@ class Queue:
 
     def close(self) -> None:
         """Refuse new tasks from now on, handlers' own included. Accepted ones still run."""
+        self._check_run()
         self._broker.close()
 
     async def drain(self) -> None:
@@ -405,8 +428,8 @@ class Queue:
         """What was accepted and has not ended. After a stop, those are the tasks handed back."""
         return self._broker.unfinished()
 
-    async def leave(self) -> None:
-        """The end of the block: drain, then stop. (For `open_queue`.)"""
+    async def _leave(self) -> None:
+        """The end of the block: drain, then stop."""
         if not self.pool.stopping:
             await self._broker.drain()
             self._broker.close()  # no checkpoint since the last task ended: nothing slips in between
@@ -416,6 +439,7 @@ class Queue:
     # --- checks --------------------------------------------------------------------------------
 
     def _check_run(self) -> None:
+        """`WrongRun` unless this is the Trio run in which the queue was opened."""
         try:
             same = trio.lowlevel.current_trio_token() is self._token
         except RuntimeError:
@@ -427,20 +451,12 @@ class Queue:
             )
             raise WrongRun(msg)
 
-    def _explain(self, error: RuntimeError) -> None:
-        """Say what a RuntimeError of Trio's means, if it is that there is no Trio here."""
-        try:
-            trio.lowlevel.current_trio_token()
-        except RuntimeError:
-            msg = "submit_nowait() was called outside of Trio: use trio.from_thread.run_sync"
-            raise WrongRun(msg) from error
-
     def _check_queue(self, queue: str) -> None:
         if self._queues is not None and queue not in self._queues:
             msg = f"queue {queue!r} is not served here: open_queue has queues={list(self._queues)}"
             raise InvalidTask(msg)
 
-    def check_types(self) -> None:
+    def _check_types(self) -> None:
         """`InvalidTask` if a task type belongs into a queue that is not served."""
         for task_type in self._types.values():
             self._check_queue(task_type.options.queue)
@@ -450,7 +466,12 @@ _NO_KWARGS: Final[Mapping[str, object]] = {}
 
 
 def _checked_calls(calls: Iterable[Call[R]]) -> list[Call[R]]:
+    given: object = calls
+    if isinstance(given, Call):
+        msg = "submit_many takes a list of calls: submit_many([task.bind(...)])"
+        raise InvalidTask(msg)
     checked = list(calls)
+    call: object
     for call in checked:
         if not isinstance(call, Call):
             msg = f"submit_many takes calls made by task.bind(...), not {call!r}"
@@ -465,24 +486,7 @@ def _seconds_until(at: object) -> float:
     return max(0.0, at.timestamp() - time.time())
 
 
-def _collapse(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The only error in a group of groups, or the group: what a reader of a traceback wants."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return group if isinstance(error, BaseExceptionGroup) else error
-
-
-def _check_opening(tasks: object, broker: object, queues: object) -> Collection[str] | None:
-    if not isinstance(tasks, TaskSet):
-        msg = f"open_queue takes a trioqueue.TaskSet, not {tasks!r}"
-        raise InvalidTask(msg)
-    if broker is not None and not isinstance(broker, MemoryBroker):
-        msg = (
-            f"broker must be None (memory) or an open memory broker, not {broker!r}: "
-            "this release keeps tasks in memory only"
-        )
-        raise InvalidTask(msg)
+def _check_queues(queues: object) -> Collection[str] | None:
     if queues is None:
         return None
     if isinstance(queues, str) or not isinstance(queues, Iterable):
@@ -495,13 +499,23 @@ def _check_opening(tasks: object, broker: object, queues: object) -> Collection[
     return names
 
 
+def _check_sources(observers: Iterable[object], random: object, new_id: object) -> None:
+    for observer in observers:
+        check_hook("observers", observer)
+    if random is not None and not isinstance(random, random_module.Random):
+        msg = f"random must be a random.Random, not {random!r}"
+        raise InvalidTask(msg)
+    if new_id is not None:
+        check_hook("new_id", new_id)
+
+
 @asynccontextmanager
 async def open_queue(
     tasks: TaskSet,
     *,
     workers: int = WORKERS,
     capacity: int | None = None,
-    broker: MemoryBroker | None = None,
+    broker: QueueBroker | None = None,
     queues: Iterable[str] | None = None,
     delayed_capacity: int = 10_000,
     dead_capacity: int = 10_000,
@@ -526,56 +540,36 @@ async def open_queue(
 
     Raises `InvalidTask` for a value that cannot be.
     """
-    lanes = _check_opening(tasks, broker, queues)
+    if not isinstance(tasks, TaskSet):
+        msg = f"open_queue takes a trioqueue.TaskSet, not {tasks!r}"
+        raise InvalidTask(msg)
+    lanes = _check_queues(queues)
     check_count("workers", workers, 1)
     if capacity is None:
         capacity = max(100, 4 * workers)
-    check_count("capacity", capacity, workers)
-    check_count("delayed_capacity", delayed_capacity, 1)
-    check_count("dead_capacity", dead_capacity, 1)
-    check_count("results", results, 0)
+    sizes = {
+        "capacity": check_count("capacity", capacity, workers),
+        "delayed_capacity": check_count("delayed_capacity", delayed_capacity, 1),
+        "dead_capacity": check_count("dead_capacity", dead_capacity, 1),
+        "results": check_count("results", results, 0),
+    }
+    observers = tuple(observers)
+    _check_sources(observers, random, new_id)
     source = random_module.Random() if random is None else random
-    failed: BaseException | None = None
-    try:
-        async with _own_or_given(broker, capacity, delayed_capacity, dead_capacity, results) as kept:
-            for observer in observers:
-                kept.events.add(observer)
-            ids = new_id_source(source, time.time) if new_id is None else new_id
-            queue = Queue(tasks, kept, workers, lanes, source.random, ids)
-            queue.check_types()
-            async with trio.open_nursery() as nursery:
+    ids = new_id_source(source, time.time) if new_id is None else new_id
+    async with open_broker(broker, **sizes) as kept:
+        for observer in observers:
+            kept.events.add(observer)
+        queue = Queue(tasks, kept, workers, lanes, source.random, ids)
+        queue._check_types()
+        try:
+            async with open_bare_nursery() as nursery:
                 await nursery.start(queue.pool.run, name="trioqueue pool")
                 try:
                     yield queue
-                    await queue.leave()
-                except trio.Cancelled:
-                    raise
-                except BaseException as error:
-                    # Kept out of the nursery, which would wrap it into a group: a Ctrl-C or an
-                    # error of the block arrives outside as what it is.
-                    failed = error
+                    await queue._leave()
+                except BaseException:
                     queue.pool.stopping = True
-                    nursery.cancel_scope.cancel(reason="the queue's block raised")
-    except BaseExceptionGroup as group:
-        if failed is None:
-            raise _collapse(group) from None
-        msg = "errors in the queue's block and in its workers"
-        raise BaseExceptionGroup(msg, [failed, *group.exceptions]) from None
-    if failed is not None:
-        raise failed
-
-
-@asynccontextmanager
-async def _own_or_given(
-    broker: MemoryBroker | None, capacity: int, delayed: int, dead: int, results: int
-) -> AsyncIterator[MemoryBroker]:
-    if broker is not None:
-        yield broker
-    else:
-        async with open_memory_broker(
-            capacity, delayed_capacity=delayed, dead_capacity=dead, results=results
-        ) as own:
-            yield own
-
-
-__all__ = ["DeadLetters", "Queue", "Statistics", "Submission", "open_queue", "running"]
+                    raise
+        finally:
+            kept.stop()  # however the block ends: what has not ended is handed back

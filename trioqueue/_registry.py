@@ -42,11 +42,24 @@ def check_seconds(name: str, value: object, *, zero: bool = True) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         msg = f"{name} must be a number of seconds, not {value!r}"
         raise InvalidTask(msg)
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+    try:
+        seconds = float(value)
+    except OverflowError:  # an int of hundreds of digits
+        seconds = math.inf
+    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
-        msg = f"{name} must be a finite number of seconds, {least}, not {value!r}"
+        msg = f"{name} must be a finite number of seconds, {least}, not {_short(value)}"
         raise InvalidTask(msg)
-    return float(value)
+    return seconds
+
+
+def _short(value: object) -> str:
+    """``repr``, but never a page of it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out an int of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def check_count(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -121,16 +134,25 @@ class Retry:
         try:
             backoff = self.initial * self.factor ** (failures - 1)
         except OverflowError:
-            backoff = self.maximum
+            backoff = self.maximum if self.initial else 0.0
         return min(self.maximum, backoff) * (1 - self.jitter * chance)
 
     def covers(self, error: BaseException) -> bool:
         """Whether ``error`` may be tried again at all."""
-        if isinstance(error, BaseExceptionGroup):
-            return all(self.covers(inner) for inner in error.exceptions)
         on = cast("tuple[type[BaseException], ...]", self.on)
         never = cast("tuple[type[BaseException], ...]", self.never)
-        return isinstance(error, on) and not isinstance(error, never)
+        return all(isinstance(e, on) and not isinstance(e, never) for e in leaves(error))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group of groups, or the error itself. (Not recursive: groups may be deep.)"""
+    todo = [error]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, BaseExceptionGroup):
+            todo += reversed(current.exceptions)
+        else:
+            yield current
 
 
 class RetryLater(Exception):
@@ -229,6 +251,8 @@ class TaskType(Generic[P, R]):
         )
         self._signature = inspect.signature(handler)
         self._counts = _positional_counts(self._signature)
+        #: This many positional arguments, and no others, surely fit. (For the fast path of submit.)
+        self.plain: Final = self._counts[0] if self._counts[0] <= self._counts[1] else -1
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Call the plain function, past any queue."""
@@ -324,7 +348,10 @@ Around = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
 def _check_manager(name: str, factory: object) -> None:
-    if factory is not None and (not callable(factory) or _is_async(factory)):
+    if factory is None:
+        return
+    generator = inspect.isasyncgenfunction(factory) or inspect.isgeneratorfunction(factory)
+    if not callable(factory) or _is_async(factory) or generator:
         msg = (
             f"{name} must be a function that returns an async context manager "
             f"(decorate it with contextlib.asynccontextmanager), not {factory!r}"
@@ -332,8 +359,9 @@ def _check_manager(name: str, factory: object) -> None:
         raise InvalidTask(msg)
 
 
-def _check_hook(name: str, hook: object) -> None:
-    if hook is not None and (not callable(hook) or _is_async(hook)):
+def check_hook(name: str, hook: object) -> None:
+    """`InvalidTask` unless ``hook`` can be called, and called without waiting."""
+    if not callable(hook) or _is_async(hook):
         msg = f"{name} must be a plain (not async) function, not {hook!r}: it must never block"
         raise InvalidTask(msg)
 
@@ -361,11 +389,14 @@ class TaskSet:
         if retry is not None and not isinstance(retry, Retry):
             msg = f"retry must be a trioqueue.Retry, not {retry!r}"
             raise InvalidTask(msg)
-        _check_hook("on_dead", on_dead)
+        if on_dead is not None:
+            check_hook("on_dead", on_dead)
         _check_manager("lifespan", lifespan)
         _check_manager("around", around)
         self.retry: Final = Retry() if retry is None else retry
-        self.timeout: Final = None if timeout is None else check_seconds("timeout", timeout, zero=False)
+        self.timeout: Final = (
+            None if timeout is None else check_seconds("timeout", timeout, zero=False)
+        )
         self.on_dead: Final = on_dead
         self.lifespan: Final = lifespan
         self.around: Final = around

@@ -19,23 +19,16 @@ TASKS: Final = 256
 class Turn:
     """A budget of time and tasks, shared by all workers. Begun anew by whoever comes back first."""
 
-    __slots__ = ("_ends", "_left", "number", "resting")
+    __slots__ = ("ends", "left", "number", "resting")
 
     def __init__(self) -> None:
-        self._ends = 0.0
-        self._left = 0
+        self.ends = 0.0  # when the time is used up
+        self.left = 0  # tasks that may still start
         self.number = 0
         self.resting = 0  # workers that have yielded and will be back in Trio's next pass
-
-    def spend(self, now: float) -> bool:
-        """Use the budget for one more task; ``False`` if it is used up."""
-        if self._left > 0 and now < self._ends:
-            self._left -= 1
-            return True
-        return False
 
     def begin(self, now: float) -> None:
         """A new pass of Trio's scheduler: a new budget."""
         self.number += 1
-        self._ends = now + SLICE
-        self._left = TASKS
+        self.ends = now + SLICE
+        self.left = TASKS

@@ -22,18 +22,22 @@ from functools import partial
 from typing import Any, Final, final
 
 import trio
-from trio.lowlevel import checkpoint, checkpoint_if_cancelled, disable_ki_protection
+from trio.lowlevel import (
+    cancel_shielded_checkpoint,
+    checkpoint_if_cancelled,
+    disable_ki_protection,
+)
 
 from ._broker import LocalBroker
 from ._current import CurrentTask, running
-from ._deadlock import Snapshot, stuck_workers
+from ._deadlock import Snapshot, Target, stuck_workers
 from ._decide import Facts, classify, decide
 from ._errors import WouldDeadlock
 from ._events import logger
 from ._ki import protected
 from ._letters import dead_letter
 from ._model import Lease, Move, Outcome, OutcomeKind, Task
-from ._registry import TaskSet, TaskType
+from ._registry import TaskSet, TaskType, leaves
 from ._turn import Turn
 
 _RETURNED: Final = OutcomeKind.RETURNED
@@ -44,7 +48,9 @@ HARD_LIMIT: Final = 5.0
 
 @disable_ki_protection
 async def _call(
-    handler: Callable[..., Awaitable[object]], args: tuple[object, ...], kwargs: Mapping[str, object]
+    handler: Callable[..., Awaitable[object]],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
 ) -> object:
     """The frame between us and user code: Ctrl-C may interrupt what runs inside."""
     return await handler(*args, **kwargs)
@@ -60,16 +66,12 @@ def _call_inline(
 def _clock_is_virtual() -> bool:
     """Whether this run is on a `trio.testing.MockClock`, whose time does not wait for threads."""
     testing = sys.modules.get("trio.testing")
-    return testing is not None and isinstance(
-        trio.lowlevel.current_clock(), testing.MockClock
-    )
+    return testing is not None and isinstance(trio.lowlevel.current_clock(), testing.MockClock)
 
 
 def _holds(error: BaseException | None, kind: type[BaseException]) -> bool:
     """Whether ``error`` is of ``kind``, or a group that holds one."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(kind) is not None
-    return isinstance(error, kind)
+    return error is not None and any(isinstance(leaf, kind) for leaf in leaves(error))
 
 
 @final
@@ -78,7 +80,6 @@ class Worker:
     """One worker's own state. It is also the borrower of its type's token: one at a time."""
 
     __slots__ = (
-        "context",
         "deadline",
         "lease",
         "life",
@@ -98,7 +99,6 @@ class Worker:
         self.deadline = math.inf  # the scope's
         self.lease: Lease | None = None
         self.limited: str | None = None  # the type whose token it holds
-        self.context = copy_context()  # as it was when the handler was called
         self.took = False  # a task, since its last rest
         self.retired = False  # it must not take another task
 
@@ -118,7 +118,7 @@ class Worker:
                 self.deadline = self.scope.deadline = math.inf
             return
         wanted = now + timeout
-        slack = min(0.000_9, timeout * 0.009)  # under min(1 ms, 1 %)
+        slack = 0.000_9 if timeout > 0.1 else timeout * 0.009  # under min(1 ms, 1 %)
         ahead = self.deadline - wanted
         if not 0 <= ahead <= slack:
             burst = -slack <= ahead < 0
@@ -127,17 +127,20 @@ class Worker:
     def is_clean(self) -> bool:
         """Whether the handler left the context variables as they were; else the worker retires.
 
-        Two contexts that share their storage compare equal at once; a changed one never leaks to
-        the next task, since a new worker begins in the context in which the queue was opened.
+        A changed one never leaks to the next task, since a new worker begins in the context in
+        which the queue was opened. By identity: ``==`` is user code, and equal is not the same.
         """
-        if copy_context() != self.context:
+        pool = self.pool
+        if len(copy_context()) != pool.variables:
             self.retired = True
+        else:
+            for variable, value in pool.context:
+                if variable.get(None) is not value:
+                    self.retired = True
         return not self.retired
 
     def hold(self, task_type: TaskType[..., Any]) -> None:
         """Hold the token of the type of the task that was taken, and no other."""
-        if self.limited == task_type.name:
-            return
         self.let_go()
         limiter = self.pool.limiters[task_type.name]
         if limiter is not None:
@@ -193,13 +196,16 @@ class Pool:
         self._coming = False  # a worker was called and has not arrived yet
         self._called_in = -1  # the turn in which it was called
         self._turn = Turn()
-        self._waits: dict[Worker, list[Task | None]] = {}
+        self._waits: dict[Worker, list[Target]] = {}
         self._context = copy_context()
         self._context.run(running.set, None)
+        self.variables: Final = len(self._context)
+        self.context: Final = [item for item in self._context.items() if item[0] is not running]
         # As many threads as workers: nobody ever waits for one. Trio's own default limiter of 40,
         # shared with the rest of the program, would let tasks time out that only wait for a thread.
         self._threads = trio.CapacityLimiter(max(1, size))
         self._inline = _clock_is_virtual()
+        self._now = trio.lowlevel.current_clock().current_time  # half the cost of trio.current_time
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -303,19 +309,20 @@ class Pool:
             self._ended(worker, worker.lease, escaped)
 
     async def _serve(self, worker: Worker) -> None:
-        broker, turn, around = self._broker, self._turn, self._tasks.around
+        broker, turn, around, clock = self._broker, self._turn, self._tasks.around, self._now
         while True:
             await checkpoint_if_cancelled()
             if self.stopping:
                 worker.retired = True
                 return
-            now = trio.current_time()
-            if not turn.spend(now):
+            now = clock()
+            if not (turn.left and now < turn.ends):
                 await self._rest(worker)
                 continue
+            turn.left -= 1
             lease = broker.claim_nowait(worker.admits, now)
             if lease is None:
-                await self._park(worker)
+                await self._linger(worker)
                 continue
             task = lease.task
             task_type = self._types[task.type]
@@ -332,11 +339,11 @@ class Pool:
         worker.lease = lease
         worker.took = True
         lease.holder = worker
-        worker.hold(task_type)
+        if worker.limited != task_type.name:
+            worker.hold(task_type)
         worker.arm(lease.started_at, lease.task.options.timeout)
         lease.deadline = worker.deadline
         running.set(lease)
-        worker.context = copy_context()
         if self.idle:
             self._call()
 
@@ -367,7 +374,7 @@ class Pool:
 
     def _returned(self, worker: Worker, lease: Lease, value: object) -> bool:
         """Settle a success. ``False``: the worker's scope, or the worker, must be replaced."""
-        now = trio.current_time()
+        now = self._now()
         worker.lease = None
         outcome = Outcome(_RETURNED, value, now - lease.started_at)
         fresh = worker.is_clean()
@@ -379,7 +386,7 @@ class Pool:
             fresh = False
         if lease.lost:
             return False
-        self._broker.settle_nowait(decide(lease, outcome, self._types[lease.task.type].retry, 0), now)
+        self._broker.complete_nowait(lease, outcome, now)
         return fresh
 
     def _ended(self, worker: Worker, lease: Lease, error: BaseException | None) -> None:
@@ -400,7 +407,9 @@ class Pool:
         cause = None if isinstance(error, trio.Cancelled) and not stray else error
         outcome = classify(
             lease,
-            Facts(cause, worker.scope.cancelled_caught, overdue, outer, stray, now - lease.started_at),
+            Facts(
+                cause, worker.scope.cancelled_caught, overdue, outer, stray, now - lease.started_at
+            ),
         )
         if fatal:
             self.stopping = True  # nothing new is taken while the interrupt is on its way up
@@ -429,9 +438,12 @@ class Pool:
     # --- waiting -------------------------------------------------------------------------------
 
     async def _park(self, worker: Worker) -> None:
-        """Wait until called, holding nothing. A stop that has begun is seen before parking."""
+        """Wait until called, holding nothing. A stop that has begun is seen before parking.
+
+        The scope stays armed for the attempt that is over: disarming costs more than the one time
+        that its deadline may end the wait, for nothing, on a worker that has a new scope then.
+        """
         worker.let_go()
-        worker.arm(0.0, None)
         running.set(None)
         if self.stopping:
             return
@@ -446,6 +458,19 @@ class Pool:
             # Nobody has begun a turn since the call, and Trio's scheduler has been round.
             self._turn.begin(trio.current_time())
 
+    async def _linger(self, worker: Worker) -> None:
+        """Nothing to do: look once more in Trio's next pass, then park.
+
+        In a steady trickle (a submitter that submits one task in each pass) this saves a parking,
+        a call and a token for each task. Whoever lingers is the one who is coming.
+        """
+        if not worker.took or self._coming:
+            await self._park(worker)
+            return
+        self._coming = True
+        await self._yield(worker)
+        self._coming = False
+
     async def _rest(self, worker: Worker) -> None:
         """The turn is over: let the rest of the program run.
 
@@ -453,19 +478,24 @@ class Pool:
         one will be back, and calls for help when there is work. Else all 64 of a pool would go
         through a checkpoint for each slice that one of them works.
         """
-        turn = self._turn
-        if turn.resting and not worker.took:
+        if self._turn.resting and not worker.took:
             await self._park(worker)
-            return
+        else:
+            await self._yield(worker)
+
+    async def _yield(self, worker: Worker) -> None:
+        """Be back in Trio's next pass, and begin a turn there if nobody else has.
+
+        Not a cancel point (the loop has one), so that no counter needs a ``finally``.
+        """
+        turn = self._turn
         number = turn.number
         worker.took = False
         turn.resting += 1
-        try:
-            await checkpoint()
-        finally:
-            turn.resting -= 1
+        await cancel_shielded_checkpoint()
+        turn.resting -= 1
         if turn.number == number:
-            turn.begin(trio.current_time())
+            turn.begin(self._now())
 
     def admits(self, task_type: str) -> bool:
         """Whether the type is known here and has a token left."""
@@ -506,18 +536,18 @@ class Pool:
         """Store and tell how far a running task is; nothing once its lease is over."""
         if lease.settled is None:
             lease.task.trace().progress = (done, total)
-            if self._broker.events:
+            if self._broker.events.observers:
                 self._broker.events.task("progressed", trio.current_time(), lease.task)
 
     @contextmanager
-    def blocking(self, lease: Lease, target: Task | None) -> Iterator[None]:
-        """A handler waits for ``target`` (``None``: for room), or gets `WouldDeadlock`."""
+    def blocking(self, lease: Lease, target: Target) -> Iterator[None]:
+        """A handler waits for ``target``, or gets `WouldDeadlock`."""
         worker = lease.holder
         waits = self._waits.setdefault(worker, [])
         waits.append(target)
         try:
             if worker in stuck_workers(self._snapshot()):
-                what = "room in the queue" if target is None else f"the result of {target!r}"
+                what = f"the result of {target!r}" if isinstance(target, Task) else target.what
                 msg = (
                     f"{lease.task!r} would wait for {what} for ever: everybody who could bring it "
                     f"about waits as well (workers={self.size})"
@@ -540,7 +570,7 @@ class Pool:
             running={w.lease.task.id: w for w in self._workers if w.lease is not None},
             limits={t.name: t.limit for t in self._types.values() if t.limit is not None},
             held=held,
-            ready_types=self._broker.ready_types(),
+            waiting=self._broker.waiting(),
         )
 
 

@@ -16,9 +16,13 @@ import trio
 
 from .._broker import Admits
 from .._ki import protected
-from .._model import DEFAULT_PRIORITY, State, Task
+from .._model import State, Task
 
 _READY: Final = State.READY
+
+#: Empty lanes are kept, since a new channel costs 4 us, unless there are more lanes than this.
+_KEPT: Final = 64
+
 #: (-priority, 0 if given back by a stop else 1, order of the head, lane); the order is unique.
 _Rank = tuple[int, int, int, "Lane"]
 _Key = tuple[str, str, int, int]
@@ -29,29 +33,29 @@ _Key = tuple[str, str, int, int]
 class Lane:
     """Ready tasks of one queue, type and priority, in a memory channel with a fixed buffer."""
 
-    __slots__ = ("buffered", "head", "key", "level", "place", "queue", "receive", "send", "type")
+    __slots__ = ("_pop", "_push", "buffered", "head", "key", "level", "place", "queue", "type")
 
     def __init__(self, key: _Key, buffer: int) -> None:
         self.key = key
         self.queue, self.type, self.level, self.place = key
         self.head: Task | None = None
         self.buffered = 0
-        self.send, self.receive = trio.open_memory_channel[Task](buffer)
+        self._push, self._pop = trio.open_memory_channel[Task](buffer)
 
     def append(self, task: Task) -> None:
         """Put ``task`` behind the others. Never waits."""
         try:
-            self.send.send_nowait(task)
+            self._push.send_nowait(task)
         except trio.WouldBlock:
             self._compact()
-            self.send.send_nowait(task)
+            self._push.send_nowait(task)
         self.buffered += 1
 
     def advance(self) -> Task | None:
         """Make the next buffered task the head, and return it."""
         if self.buffered:
             self.buffered -= 1
-            self.head = self.receive.receive_nowait()
+            self.head = self._pop.receive_nowait()
         else:
             self.head = None
         return self.head
@@ -64,17 +68,17 @@ class Lane:
         """
         live = [
             task
-            for task in (self.receive.receive_nowait() for _ in range(self.buffered))
+            for task in (self._pop.receive_nowait() for _ in range(self.buffered))
             if task.state is _READY
         ]
         for task in live:
-            self.send.send_nowait(task)
+            self._push.send_nowait(task)
         self.buffered = len(live)
 
     def close(self) -> None:
         """Close both ends of the channel."""
-        self.send.close()
-        self.receive.close()
+        self._push.close()
+        self._pop.close()
 
 
 @final
@@ -101,6 +105,7 @@ class Lanes:
             lane = self._lanes[key] = Lane(key, self._buffer)
         if lane.head is None:
             lane.head = task
+            self._rank_the_only_one()
             heapq.heappush(self._heap, (lane.level, lane.place, task.order, lane))
         else:
             lane.append(task)
@@ -116,37 +121,43 @@ class Lanes:
             assert task is not None
             if task.state is not _READY:  # cancelled or expired meanwhile: left here to be dropped
                 self._advance(lane)
-            elif admits(lane.type) and lane.queue not in paused:
+            elif admits(lane.type) and (not paused or lane.queue not in paused):
                 self._advance(lane)
                 found = task
                 break
             else:
                 passed.append(heapq.heappop(heap))
-        for rank in passed:
-            heapq.heappush(heap, rank)
+        if passed:
+            self._rank_the_only_one()
+            for rank in passed:
+                heapq.heappush(heap, rank)
         return found
 
     def any(self, admits: Admits, paused: Collection[str]) -> bool:
         """Whether ``take`` would find a task. (A head that has ended meanwhile counts as one.)"""
         for rank in self._heap:
             lane = rank[3]
-            if admits(lane.type) and lane.queue not in paused:
+            if admits(lane.type) and (not paused or lane.queue not in paused):
                 return True
         return False
 
-    def types(self) -> Collection[str]:
-        """The types of which tasks are ready."""
-        return {rank[3].type for rank in self._heap}
+    def _rank_the_only_one(self) -> None:
+        """A lane alone in the heap is not ranked anew with each head: do it before it has company."""
+        if len(self._heap) == 1:
+            lane = self._heap[0][3]
+            assert lane.head is not None
+            self._heap[0] = (lane.level, lane.place, lane.head.order, lane)
 
     def _advance(self, lane: Lane) -> None:
         """Replace the head of the lane that ranks first."""
         task = lane.advance()
         if task is not None:
-            heapq.heapreplace(self._heap, (lane.level, lane.place, task.order, lane))
+            if len(self._heap) > 1:
+                heapq.heapreplace(self._heap, (lane.level, lane.place, task.order, lane))
             return
         heapq.heappop(self._heap)
-        if lane.level != -DEFAULT_PRIORITY or lane.place == 0:
-            # Priorities and hand-backs come and go: keeping a channel for each would only grow.
+        if len(self._lanes) > _KEPT:
+            # Priorities and queue names may come and go without end.
             del self._lanes[lane.key]
             lane.close()
 

@@ -8,23 +8,26 @@ user delayed or snoozed are bounded apart, so that they never close the queue fo
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 import trio
 
-from .._broker import Admits
+from .._broker import Admits, Counts
+from .._deadlock import RoomWait, Waiting
 from .._decide import record_error
-from .._errors import KeyTaken, QueueClosed, QueuePaused, UnknownTask
+from .._errors import InvalidTask, KeyTaken, QueueClosed, QueuePaused, UnknownTask
 from .._events import Emitter, logger
 from .._ki import protected
 from .._letters import DeadLetter, Unfinished, dead_letter, unfinished
 from .._model import (
     ERRORS_KEPT,
+    MAX_LOSSES,
     TERMINAL,
+    ErrorRecord,
     Lease,
     Move,
     Outcome,
@@ -32,34 +35,19 @@ from .._model import (
     Settlement,
     State,
     Task,
+    Trail,
 )
+from .._nursery import open_bare_nursery
 from ._lanes import Lanes
 from ._room import CLOSED, Room
 from ._timer import Timer
 
+# Members as constants: an attribute of an Enum class costs four times as much to look up.
+_DELAYED: Final = Move.DELAYED
+_STARTED: Final = Move.STARTED
+_SUBMITTED: Final = Move.SUBMITTED
 _SUCCEEDED: Final = Move.SUCCEEDED
 _NO_KWARGS: Final[dict[str, object]] = {}
-
-
-class Counts(NamedTuple):
-    """How many tasks are, or ended, where; the first row is the sum of all the others but the last.
-
-    ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
-    handed_back + purged + evicted``, always.
-    """
-
-    submitted: int
-    scheduled: int
-    ready: int
-    running: int
-    succeeded: int
-    dead: int
-    cancelled: int
-    expired: int
-    handed_back: int
-    purged: int
-    evicted: int
-    moves: dict[Move, int]
 
 
 @final
@@ -78,13 +66,16 @@ class MemoryBroker:
         self.events = Emitter()
         self._table: dict[str, Task] = {}  # every open task: the truth
         self._keys: dict[tuple[str, str], Task] = {}  # (queue, key) of the open tasks that have one
-        self._leases: dict[str, Lease] = {}  # of the running ones
+        self._running = 0
         self._due: dict[str, float] = {}  # when each scheduled one is due
         self._apart: set[str] = set()  # scheduled ones that count in _delayed, not in _room
         self._dead: OrderedDict[str, Task] = OrderedDict()  # oldest first
         self._dead_capacity = dead_capacity
-        self._ended: dict[str, Task] = {}  # the last ones: tombstones with their outcomes
-        self._ended_ids: deque[str] = deque()
+        # Tombstones of the last tasks that ended, with their outcomes, in two generations: when the
+        # young one is full, the old one goes. So between one and two times ``results`` are kept,
+        # for a third of what exact counting costs.
+        self._ended: dict[str, Task] = {}
+        self._ended_before: dict[str, Task] = {}
         self._results = results
         self._handed_back: list[Task] = []
         self._submitted = 0
@@ -98,6 +89,7 @@ class MemoryBroker:
         self._all_paused = False
         self._closed = False
         self._stopped = False
+        self._now = trio.lowlevel.current_clock().current_time  # half the cost of trio.current_time
         self._settled: dict[str, trio.Event] = {}  # of the tasks that somebody waits for
         self._drained: trio.Event | None = None
         self._ready_event: trio.Event | None = None
@@ -110,45 +102,59 @@ class MemoryBroker:
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """See `Broker`. The checkpoint comes first: once something is accepted nothing can raise."""
         await trio.lowlevel.checkpoint()
-        room, wanted = self._request(tasks)
-        if wanted:
-            try:
-                room.take_nowait(wanted)
-            except trio.WouldBlock:
-                await room.take(wanted)
-        return self._accept(tasks, room, wanted)
+        try:
+            return self.publish_nowait(tasks)
+        except trio.WouldBlock:
+            room = self._room_for(tasks)
+            places = self._count_new(tasks, room)
+            await room.take(places)
+        return self._accept(tasks, room, places)
 
     def publish_nowait(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """See `LocalBroker`."""
-        room, wanted = self._request(tasks)
-        if wanted:
-            room.take_nowait(wanted)
-        return self._accept(tasks, room, wanted)
-
-    def _request(self, tasks: Sequence[Task]) -> tuple[Room, int]:
-        """The room that ``tasks`` need, and how many places, if they can be accepted at all."""
         if self._closed:
             raise QueueClosed(CLOSED)
-        room = self._delayed if tasks and tasks[0].options.delay > 0 else self._room
-        wanted = 0
+        room = self._room_for(tasks)
+        places = self._count_new(tasks, room)
+        if places:
+            room.take_nowait(places)
+        return self._accept(tasks, room, places)
+
+    def _room_for(self, tasks: Sequence[Task]) -> Room:
+        if not tasks or not tasks[0].options.delay:
+            return self._room
+        return self._delayed
+
+    def _count_new(self, tasks: Sequence[Task], room: Room) -> int:
+        """How many places in ``room`` the tasks need that are not known; an error if it cannot be."""
+        count = 0
         for task in tasks:
             if self._known(task) is None:
-                wanted += 1
-        if wanted > room.capacity:
-            msg = f"{wanted} tasks at once can never fit: there is room for {room.capacity} in all"
-            raise ValueError(msg)
-        return room, wanted
+                count += 1
+            if (task.options.delay > 0) is not (room is self._delayed):
+                msg = "publish takes tasks that are all delayed, or none of them"
+                raise InvalidTask(msg)
+        if count > room.capacity:
+            what = "delayed_capacity" if room is self._delayed else "capacity"
+            msg = f"{count} tasks at once can never fit, since {what} is {room.capacity}: submit fewer"
+            raise InvalidTask(msg)
+        return count
 
     def _known(self, task: Task) -> Task | None:
         """The task of the same id, or the live one that holds the same key."""
-        known = self.get(task.id)
-        if known is None and task.options.key is not None:
-            known = self._keys.get((task.options.queue, task.options.key))
-        return known
+        task_id, key = task.id, task.options.key
+        if (
+            task_id in self._table
+            or task_id in self._ended
+            or task_id in self._ended_before
+            or task_id in self._dead
+        ):
+            return self.get(task_id)
+        return None if key is None else self._keys.get((task.options.queue, key))
 
     def _accept(self, tasks: Sequence[Task], room: Room, places: int) -> list[Task]:
         """Accept ``tasks``, for which ``places`` are taken. One step; gives back what is left."""
-        now = trio.current_time()
+        now = self._now()
         accepted: list[Task] = []
         for task in tasks:
             known = self._known(task)
@@ -158,29 +164,34 @@ class MemoryBroker:
             accepted.append(task if known is None else known)
         if places:  # somebody else took a key while we waited, or a batch repeats one
             room.give(places)
-        self._notify()
+        if self._on_ready is not None:
+            self._on_ready()
+        if self._ready_event is not None:
+            self._notify()
         return accepted
 
     def _enter(self, task: Task, now: float) -> None:
         options = task.options
-        delay = options.delay
         task.accepted_at = now
-        task.move(Move.DELAYED if delay > 0 else Move.SUBMITTED)
         self._table[task.id] = task
         self._submitted += 1
         if options.key is not None:
             self._keys[options.queue, options.key] = task
-        if delay > 0:
-            self._due[task.id] = now + delay
+        if options.delay > 0:
+            task.move(_DELAYED)
+            self._due[task.id] = now + options.delay
             self._apart.add(task.id)
-        else:
-            self._lanes.put(task)
-        if delay > 0 or options.expires is not None:
             self._set_alarm(task)
-        if self.events:
-            name = Move.DELAYED if delay > 0 else Move.SUBMITTED
-            self.events.task(name, now, task, delay=delay or None)
-        self._check_drain(task)
+        else:
+            task.move(_SUBMITTED)
+            self._lanes.put(task)
+            if options.expires is not None:
+                self._set_alarm(task)
+        if self.events.observers:
+            name = _DELAYED if options.delay > 0 else _SUBMITTED
+            self.events.task(name, now, task, delay=options.delay or None)
+        if self._drained is not None:
+            self._check_drain(task)
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -208,7 +219,7 @@ class MemoryBroker:
             self._admit(task)
         else:
             # Due, but the queue is full: ahead of waiting submitters, as soon as there is room.
-            self._room.urgent.append(partial(self._admit, task))
+            self._room.urgent[task_id] = partial(self._admit, task)
             self._due[task_id] = float("inf")
             self._set_alarm(task)
 
@@ -222,19 +233,17 @@ class MemoryBroker:
 
     def _become_due(self, task: Task) -> None:
         del self._due[task.id]
-        self._move(task, Move.DUE)
+        task.move(Move.DUE)
         self._set_alarm(task)
         self._lanes.put(task)
+        self._emit(Move.DUE, task)
         self._notify()
 
     def _schedule(self, task: Task, delay: float) -> None:
         """A task that has just become scheduled is due in ``delay`` seconds."""
+        self._due[task.id] = self._now() + delay
         if delay > 0:
-            self._due[task.id] = trio.current_time() + delay
             self._set_alarm(task)
-        else:
-            self._due[task.id] = 0.0
-            self._become_due(task)
 
     async def run_timer(self) -> None:
         """Make tasks due and expire them, until cancelled."""
@@ -284,11 +293,12 @@ class MemoryBroker:
                 if now >= self._expires_at(task):
                     self._end_waiting(task, Move.EXPIRED, OutcomeKind.EXPIRED)
                     continue
-            task.move(Move.STARTED)
-            task.deliveries += 1
-            lease = self._leases[task.id] = Lease(task, task.deliveries, now)
-            if self.events:
-                self.events.task(Move.STARTED, now, task, waited=now - task.accepted_at)
+            task.move(_STARTED)
+            task.deliveries = token = task.deliveries + 1
+            task.lease = lease = Lease(task, token, now)
+            self._running += 1
+            if self.events.observers:
+                self.events.task(_STARTED, now, task, waited=now - task.accepted_at)
             return lease
         return None
 
@@ -304,7 +314,7 @@ class MemoryBroker:
     async def renew(self, leases: Collection[Lease]) -> Collection[Lease]:
         """See `Broker`. Leases do not expire here: the nursery is the supervisor."""
         await trio.lowlevel.checkpoint()
-        return [lease for lease in leases if self._leases.get(lease.task.id) is not lease]
+        return [lease for lease in leases if lease.task.lease is not lease]
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         """See `Broker`."""
@@ -314,50 +324,71 @@ class MemoryBroker:
 
     def settle_nowait(self, settlement: Settlement, now: float) -> bool:
         """See `LocalBroker`."""
+        if settlement.move is _SUCCEEDED:
+            return self.complete_nowait(settlement.lease, settlement.outcome, now)
         lease = settlement.lease
         task = lease.task
-        if self._leases.get(task.id) is not lease:
-            return self._refuse(settlement, now)
-        move, outcome = settlement.move, settlement.outcome
-        task.move(move)
-        del self._leases[task.id]
-        lease.settled = settlement
-        if move is _SUCCEEDED:
-            self._succeeded += 1
-            task.args, task.kwargs = (), _NO_KWARGS  # nobody can need them any more
-            self._leave(task, outcome)
-            if self.events:
-                self.events.task(move, now, task, outcome=outcome)
-        else:
-            self._settle_otherwise(settlement, now)
+        if task.lease is not lease:
+            return self._refuse(lease, settlement.outcome, now)
+        attempt = task.attempt
+        record = self._record(settlement, attempt)  # user code may run in it: before any change
+        task.move(settlement.move)
+        task.lease = None
+        self._running -= 1
+        self._moves[settlement.move] += 1
+        lease.settled = settlement.outcome
+        if record is not None:
+            trail = task.trace()
+            trail.errors = (*trail.errors, record)[-ERRORS_KEPT:]
+        task.failures += settlement.failed
+        self._place(task, settlement)
+        if self.events.observers:
+            delay = settlement.delay if settlement.move in {Move.RETRIED, Move.SNOOZED} else None
+            self.events.task(
+                settlement.move, now, task, outcome=settlement.outcome, delay=delay, attempt=attempt
+            )
+        self._follow(task)
         return True
 
-    def _refuse(self, settlement: Settlement, now: float) -> bool:
-        """The lease is over: by this very settlement (fine, a repeat), or by another."""
-        if settlement.lease.settled is settlement:
+    def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """See `LocalBroker`."""
+        task = lease.task
+        if task.lease is not lease:
+            return self._refuse(lease, outcome, now)
+        task.move(_SUCCEEDED)
+        task.lease = None
+        self._running -= 1
+        lease.settled = outcome
+        self._succeeded += 1
+        task.args, task.kwargs = (), _NO_KWARGS  # nobody can need them any more
+        self._leave(task, outcome)
+        if self.events.observers:
+            self.events.task(_SUCCEEDED, now, task, outcome=outcome)
+        return True
+
+    def _refuse(self, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """The lease is over: settled with this very outcome (fine, a repeat), or otherwise."""
+        if lease.settled is outcome:
             return True
-        if self.events:
-            self.events.task("refused", now, settlement.lease.task, outcome=settlement.outcome)
+        if self.events.observers:
+            self.events.task("refused", now, lease.task, outcome=outcome)
         return False
 
-    def _settle_otherwise(self, settlement: Settlement, now: float) -> None:
-        """Every end of a lease but success: the state is changed, the rest follows here."""
-        task, move, outcome = settlement.lease.task, settlement.move, settlement.outcome
-        self._moves[move] += 1
-        attempt = task.attempt
-        if outcome.kind is not OutcomeKind.SNOOZE and (settlement.failed or outcome.exception):
+    @staticmethod
+    def _record(settlement: Settlement, attempt: int) -> ErrorRecord | None:
+        """The error of the attempt as text, if there is one to keep."""
+        outcome = settlement.outcome
+        if settlement.failed or (outcome.exception and outcome.kind is not OutcomeKind.SNOOZE):
             outcome.error = record_error(outcome, attempt)
-            trail = task.trace()
-            trail.errors = (*trail.errors, outcome.error)[-ERRORS_KEPT:]
-        task.failures += settlement.failed
-        if self.events:
-            delay = settlement.delay if move in {Move.RETRIED, Move.SNOOZED} else None
-            self.events.task(move, now, task, outcome=outcome, delay=delay, attempt=attempt)
-        match move:
+        return outcome.error
+
+    def _place(self, task: Task, settlement: Settlement) -> None:
+        """Put a task, whose lease has just ended without success, where its new state belongs."""
+        match settlement.move:
             case Move.DIED:
-                self._bury(task, outcome)
+                self._bury(task, settlement.outcome)
             case Move.CANCELLED:
-                self._leave(task, outcome)
+                self._leave(task, settlement.outcome)
             case Move.RELEASED:
                 task.trace().interruptions += 1
                 self._lanes.put(task, front=True)
@@ -365,11 +396,19 @@ class MemoryBroker:
                 self._schedule(task, settlement.delay)
             case Move.SNOOZED:
                 task.trace().snoozes += 1
-                self._set_apart(task)
+                if settlement.delay > 0:
+                    self._set_apart(task)
                 self._schedule(task, settlement.delay)
-            case _:
+            case move:
                 raise AssertionError(move)
-        if task.id in self._table:
+
+    def _follow(self, task: Task) -> None:
+        """What follows, now that everybody knows: moves and events of their own."""
+        if task.state is State.DEAD:
+            self._evict()
+        elif task.id in self._table:
+            if task.state is State.SCHEDULED and task.id not in self._timer:
+                self._become_due(task)  # in no time: a retry or a snooze without a delay
             self._waits_again(task)
 
     def _set_apart(self, task: Task) -> None:
@@ -391,22 +430,21 @@ class MemoryBroker:
 
     # --- ending --------------------------------------------------------------------------------
 
-    def _move(self, task: Task, move: Move, outcome: Outcome | None = None) -> None:
-        """One move that is not the end of a lease: state, count, event."""
-        task.move(move)
-        self._moves[move] += 1
-        if self.events:
-            self.events.task(move, trio.current_time(), task, outcome=outcome)
+    def _emit(self, name: str, task: Task, outcome: Outcome | None = None) -> None:
+        if self.events.observers:
+            self.events.task(name, self._now(), task, outcome=outcome)
 
     def _end_waiting(self, task: Task, move: Move, kind: OutcomeKind) -> None:
         """End a scheduled or ready task. (Its entry in a lane is dropped when it comes up.)"""
         outcome = Outcome(kind)
+        task.move(move)
+        self._moves[move] += 1
         if move is Move.HANDED_BACK:
             self._handed_back.append(task)
         self._timer.cancel(task.id)
         self._due.pop(task.id, None)
-        self._move(task, move, outcome)
         self._leave(task, outcome)
+        self._emit(move, task, outcome)
 
     def _leave(self, task: Task, outcome: Outcome) -> None:
         """An open task has ended: out of the table, its place and its key are free again."""
@@ -415,22 +453,23 @@ class MemoryBroker:
         task.outcome = outcome
         if task.options.key is not None:
             del self._keys[task.options.queue, task.options.key]
-        if task.state is not State.DEAD:
+        if task_id not in self._dead:
             self._remember(task)
         if self._settled:
             self._tell(task)
         if self._apart and task_id in self._apart:
             self._apart.remove(task_id)
+            self._room.urgent.pop(task_id, None)
             self._delayed.give()
         else:
             self._room.give()
 
     def _remember(self, task: Task) -> None:
-        """Keep a tombstone with the outcome, for `get` and for a repeated submit of the same id."""
+        """Keep a tombstone. When the young generation is full, the old one goes."""
         self._ended[task.id] = task
-        self._ended_ids.append(task.id)
-        if len(self._ended_ids) > self._results:
-            self._ended.pop(self._ended_ids.popleft(), None)
+        if len(self._ended) >= self._results:
+            self._ended_before = self._ended if self._results else {}
+            self._ended = {}
 
     def _tell(self, task: Task) -> None:
         event = self._settled.pop(task.id, None)
@@ -442,9 +481,12 @@ class MemoryBroker:
         task.trace().died_at = self._wall_clock()
         self._dead[task.id] = task
         self._leave(task, outcome)
+
+    def _evict(self) -> None:
+        """Make room for the last dead letter, if there are too many now."""
         if len(self._dead) > self._dead_capacity:
             evicted = self._dead.popitem(last=False)[1]
-            self._move(evicted, Move.EVICTED)
+            self._forget_letter(evicted, Move.EVICTED)
             logger.warning(
                 "dead letter %s (%s) was evicted: dead_capacity is %d",
                 evicted.id,
@@ -517,7 +559,10 @@ class MemoryBroker:
 
     def get(self, task_id: str) -> Task | None:
         """See `Inspector`."""
-        return self._table.get(task_id) or self._ended.get(task_id) or self._dead.get(task_id)
+        for place in (self._table, self._dead, self._ended, self._ended_before):
+            if task_id in place:
+                return place[task_id]
+        return None
 
     def tasks(self, state: State | None = None) -> Sequence[Task]:
         """See `Inspector`."""
@@ -525,20 +570,53 @@ class MemoryBroker:
 
     def cancel(self, task_id: str) -> bool:
         """See `Inspector`."""
-        lease = self._leases.get(task_id)
+        task = self._table.get(task_id)
+        if task is None:
+            return False
+        lease = task.lease
         if lease is not None:
             if not lease.cancel_requested:
                 lease.cancel_requested = True
-                if self.events:
+                if self.events.observers:
                     self.events.task("cancel_requested", trio.current_time(), lease.task)
                 if self._on_cancel is not None:
                     self._on_cancel(lease)
             return True
-        task = self._table.get(task_id)
-        if task is None:
-            return False
         self._end_waiting(task, Move.CANCELLED, OutcomeKind.CANCELLED)
         return True
+
+    def revoke(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        task = self._table.get(task_id)
+        lease = None if task is None else task.lease
+        if task is None or lease is None:
+            return False
+        lease.lost = True
+        task.lease = None
+        self._running -= 1
+        trail = task.trace()
+        trail.losses += 1
+        if trail.losses > MAX_LOSSES:
+            self._die_of_losses(task, trail)
+        else:
+            task.move(Move.LOST)
+            self._moves[Move.LOST] += 1
+            self._lanes.put(task, front=True)
+            self._emit(Move.LOST, task)
+        if self._on_cancel is not None:
+            self._on_cancel(lease)
+        self._follow(task)
+        return True
+
+    def _die_of_losses(self, task: Task, trail: Trail) -> None:
+        outcome = Outcome(OutcomeKind.LOST)
+        text = f"lost {trail.losses} times: whoever ran it did not live to settle it"
+        outcome.error = ErrorRecord(task.attempt, OutcomeKind.LOST, "LeaseLost", text, "")
+        trail.errors = (*trail.errors, outcome.error)[-ERRORS_KEPT:]
+        task.move(Move.DIED)
+        self._moves[Move.DIED] += 1
+        self._bury(task, outcome)
+        self._emit(Move.DIED, task, outcome)
 
     def pause(self, queue: str | None = None) -> None:
         """See `Inspector`."""
@@ -561,9 +639,7 @@ class MemoryBroker:
     def dead_letters(self, type: str | None = None) -> Sequence[DeadLetter]:
         """See `Inspector`."""
         return [
-            dead_letter(task)
-            for task in self._dead.values()
-            if type is None or task.type == type
+            dead_letter(task) for task in self._dead.values() if type is None or task.type == type
         ]
 
     async def replay(self, task_id: str) -> Task:
@@ -585,8 +661,10 @@ class MemoryBroker:
         self._table[task_id] = task
         if task.options.key is not None:
             self._keys[task.options.queue, task.options.key] = task
-        self._move(task, Move.REPLAYED)
+        task.move(Move.REPLAYED)
+        self._moves[Move.REPLAYED] += 1
         self._lanes.put(task)
+        self._emit(Move.REPLAYED, task)
         self._waits_again(task)
         return task
 
@@ -611,11 +689,35 @@ class MemoryBroker:
         """See `Inspector`."""
         task = self._letter(task_id)
         del self._dead[task_id]
-        self._move(task, Move.PURGED)
+        self._forget_letter(task, Move.PURGED)
 
-    def ready_types(self) -> Collection[str]:
+    def _forget_letter(self, task: Task, move: Move) -> None:
+        """A dead letter is one no more; a tombstone stays, so that its id is not run again."""
+        task.move(move)
+        self._moves[move] += 1
+        self._remember(task)
+        self._emit(move, task, task.outcome)
+
+    def waiting(self) -> Waiting:
         """See `LocalBroker`."""
-        return self._lanes.types()
+        places: Counter[str] = Counter()
+        leaving = 0
+        for task in self._table.values():
+            if task.lease is None and task.id not in self._apart:
+                if self._expires_at(task) != float("inf"):
+                    leaving += 1
+                else:
+                    places[task.type] += 1
+        return Waiting(self._room.capacity, places, leaving)
+
+    def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
+        """See `LocalBroker`."""
+        room = self._room_for(tasks)
+        if room is self._delayed:
+            # A delayed task leaves in time, if there is one place for it in the common room.
+            return RoomWait(1, "room for one more delayed task")
+        count = max(self._count_new(tasks, room), room.largest_wait())  # strictly in line
+        return RoomWait(count, f"room for {count} in the queue")
 
     def unfinished(self) -> Sequence[Unfinished]:
         """See `Inspector`. Those whose handlers are still on their way come first."""
@@ -624,12 +726,12 @@ class MemoryBroker:
     def counts(self) -> Counts:
         """How many tasks are where. Cheap: nothing is walked."""
         moves = self._moves
-        waiting = len(self._table) - len(self._leases)
+        waiting = len(self._table) - self._running
         return Counts(
             self._submitted,
             len(self._due),
             waiting - len(self._due),
-            len(self._leases),
+            self._running,
             self._succeeded,
             len(self._dead),
             moves[Move.CANCELLED],
@@ -638,6 +740,8 @@ class MemoryBroker:
             moves[Move.PURGED],
             moves[Move.EVICTED],
             dict(moves),
+            self.capacity,
+            self.waiting_submitters,
         )
 
     @property
@@ -667,7 +771,7 @@ async def open_memory_broker(
     evicted, with a warning); ``results`` the ended tasks that ``get`` still knows.
     """
     broker = MemoryBroker(capacity, delayed_capacity, dead_capacity, results, wall_clock)
-    async with trio.open_nursery() as nursery:
+    async with open_bare_nursery() as nursery:
         nursery.start_soon(broker.run_timer, name="trioqueue timer")
         try:
             yield broker

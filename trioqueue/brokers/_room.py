@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final, final
 
@@ -30,8 +30,8 @@ class Room:
     """``capacity`` places. Whoever is let in holds its places already when it wakes.
 
     Strictly in order: a large request at the head is not overtaken by small ones behind it, or it
-    might wait for ever. ``urgent`` comes before all of them: each is called when there is a place
-    for it, and takes it. While anything is urgent no place is free.
+    might wait for ever. ``urgent`` (by task id) comes before all of them: each is called when there
+    is a place for it, and takes it. While anything is urgent no place is free.
     """
 
     __slots__ = ("_on_empty", "_waiters", "capacity", "closed", "urgent", "used")
@@ -41,13 +41,17 @@ class Room:
         self._on_empty = on_empty
         self.used = 0
         self.closed = False
-        self.urgent: deque[Callable[[], object]] = deque()
+        self.urgent: OrderedDict[str, Callable[[], object]] = OrderedDict()
         self._waiters: deque[_Waiter] = deque()
 
     @property
     def waiting(self) -> int:
         """How many submitters wait."""
         return len(self._waiters)
+
+    def largest_wait(self) -> int:
+        """The most places that anybody in line waits for; 0 if nobody waits."""
+        return max((waiter.count for waiter in self._waiters), default=0)
 
     def fits(self, count: int) -> bool:
         """Whether ``count`` places are free, for whoever does not have to queue."""
@@ -100,7 +104,7 @@ class Room:
     def _grant(self) -> None:
         """Let in whoever is first in line, as long as there is room."""
         while self.urgent and self.fits(1):
-            self.urgent.popleft()()
+            self.urgent.popitem(last=False)[1]()
         if self.closed:
             return
         while self._waiters and self.fits(self._waiters[0].count):

@@ -44,6 +44,9 @@ class Timer:
         self._order = 0
         self._sleep: trio.CancelScope | None = None
 
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._alarms
+
     def set(self, task_id: str, when: float) -> None:
         """Ring for ``task_id`` at ``when``, on Trio's clock, instead of at any earlier setting."""
         self.cancel(task_id)
