@@ -12,7 +12,22 @@ from typing import Any
 import outcome
 import trio
 
-from trioqueue import Event, Observer, Queue, Retry, State, TaskSet, fold, open_queue
+from trioqueue import (
+    Event,
+    MemoryBroker,
+    Move,
+    Options,
+    Outcome,
+    OutcomeKind,
+    Queue,
+    Retry,
+    State,
+    TaskSet,
+    fold,
+    open_queue,
+)
+from trioqueue import Observer as Observer
+from trioqueue._model import Lease, Settlement, Task
 
 #: Virtual seconds after which a test that still waits is taken for one that waits for ever.
 FOR_EVER = 1e7
@@ -142,3 +157,69 @@ async def a_cancelled() -> trio.Cancelled:
         error = await capture(trio.lowlevel.checkpoint)
     assert isinstance(error, trio.Cancelled)
     return error
+
+
+# --- a broker, driven directly -------------------------------------------------------------------
+
+
+def a_task(id: str, type: str = "type", **options: Any) -> Task:
+    """A task as a queue would make it, not accepted yet."""
+    return Task(id, type, (1,), {"a": 2}, Options(**options))
+
+
+def anything(_: str) -> bool:
+    """Admits every type."""
+    return True
+
+
+def take(broker: MemoryBroker, admits: Callable[[str], bool] = anything) -> Lease:
+    """Claim the next task, which must be there."""
+    lease = broker.claim_nowait(admits, trio.current_time())
+    assert lease is not None
+    return lease
+
+
+def take_all(broker: MemoryBroker) -> list[str]:
+    """Claim all that is ready: the ids, in order."""
+    ids: list[str] = []
+    while (lease := broker.claim_nowait(anything, trio.current_time())) is not None:
+        ids.append(lease.task.id)
+    return ids
+
+
+#: What a worker's verdict looks like, for each end of a lease.
+KINDS = {
+    Move.SUCCEEDED: OutcomeKind.RETURNED,
+    Move.RETRIED: OutcomeKind.ERROR,
+    Move.DIED: OutcomeKind.ERROR,
+    Move.SNOOZED: OutcomeKind.SNOOZE,
+    Move.RELEASED: OutcomeKind.INTERRUPTED,
+    Move.CANCELLED: OutcomeKind.CANCELLED,
+}
+
+
+def verdict(lease: Lease, move: Move, delay: float = 0.0) -> Settlement:
+    """A settlement of ``lease`` by ``move``."""
+    failed = move in {Move.RETRIED, Move.DIED}
+    outcome = Outcome(KINDS[move], exception=ValueError("bad") if failed else None)
+    return Settlement(lease, move, outcome, delay, failed)
+
+
+def end(broker: MemoryBroker, lease: Lease, move: Move, delay: float = 0.0) -> Settlement:
+    """Settle ``lease`` by ``move``; it must be accepted."""
+    settlement = verdict(lease, move, delay)
+    assert broker.settle_nowait(settlement, trio.current_time())
+    check_places(broker)
+    return settlement
+
+
+def check_places(broker: MemoryBroker) -> None:
+    """The invariants of the bounds: places taken are tasks open, and never more than there are."""
+    open_tasks = broker.tasks()
+    apart = [task for task in open_tasks if task.id in broker._apart]
+    assert all(task.state is State.SCHEDULED for task in apart)
+    assert broker._delayed.used == len(apart) <= broker._delayed.capacity
+    assert broker._room.used == len(open_tasks) - len(apart) <= broker._room.capacity
+    counts = broker.counts()
+    assert counts.submitted == sum(getattr(counts, place) for place in PLACES)
+    assert counts.running == len(broker.tasks(State.RUNNING))

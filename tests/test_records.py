@@ -15,11 +15,9 @@ K = OutcomeKind
 
 def failed(error: BaseException | None, kind: OutcomeKind = K.ERROR) -> Outcome:
     """As a worker has it: raised, so that it has a traceback."""
-    try:
-        if error is not None:
+    if error is not None:
+        with pytest.raises(type(error)):
             raise error
-    except BaseException:
-        pass
     return Outcome(kind, exception=error)
 
 
