@@ -6,11 +6,11 @@ The layers, imports running downwards only::
        \\   |   /
          _queue  _handle
             |
-         _worker  _turn  _deadlock  _current      brokers/*      observe/*
-              \\                     |             /
-                          _broker   _events   _ki   _ids
-                                \\     /
-           _model   _registry   _decide   _letters   _errors       pure
+         _worker  _turn  _current         brokers/*         observe/*      siblings
+              \\            |                 /             /
+                      _broker   _events   _nursery   _ki   _ids
+                           \\        /
+       _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
 """
 
 from ._current import CurrentTask as CurrentTask
@@ -52,13 +52,13 @@ from ._queue import Submission as Submission
 from ._queue import open_queue as open_queue
 from ._registry import AsyncTaskType as AsyncTaskType
 from ._registry import Call as Call
-from ._registry import Discard as Discard
-from ._registry import Retry as Retry
-from ._registry import RetryLater as RetryLater
-from ._registry import Snooze as Snooze
 from ._registry import TaskSet as TaskSet
 from ._registry import TaskType as TaskType
 from ._registry import ThreadTaskType as ThreadTaskType
+from ._retry import Discard as Discard
+from ._retry import Retry as Retry
+from ._retry import RetryLater as RetryLater
+from ._retry import Snooze as Snooze
 from .brokers._memory import MemoryBroker as MemoryBroker
 from .brokers._memory import open_memory_broker as open_memory_broker
 

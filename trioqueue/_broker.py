@@ -83,7 +83,7 @@ class LocalBroker(Broker, Protocol):
         ...
 
     def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End one lease with success: there is nothing to decide then, so it needs no settlement."""
+        """End one lease with success: nothing to decide then, so it needs no settlement."""
         ...
 
     def attach(
@@ -91,12 +91,13 @@ class LocalBroker(Broker, Protocol):
     ) -> Callable[[], None]:
         """Become the one consumer. Call what is returned to leave.
 
-        ``on_ready()``: something became ready. ``on_cancel(lease)``: the attempt is to be cancelled.
+        ``on_ready()``: something became ready. ``on_cancel(lease)``: that attempt is to be
+        cancelled.
         """
         ...
 
     def has_ready(self, admits: Admits) -> bool:
-        """Whether ``claim_nowait`` is worth trying. May be wrong for a moment, but only with yes."""
+        """Whether ``claim_nowait`` is worth trying. May be wrong, but only when it says yes."""
         ...
 
     def waiting(self) -> Waiting:

@@ -39,9 +39,9 @@ Target = Task | RoomWait
 class Snapshot(NamedTuple):
     """The pool as it would be if the wait in question had begun.
 
-    ``waits``: for each blocked worker what its handler waits for. ``running``: task id -> the worker
-    that runs it. ``limits``: type -> how many may run at once. ``held``: type -> the workers that
-    hold its tokens now. ``workers``: how many there are.
+    ``waits``: for each blocked worker what its handler waits for. ``running``: task id -> the
+    worker that runs it. ``limits``: type -> how many may run at once. ``held``: type -> the workers
+    that hold its tokens now. ``workers``: how many there are.
     """
 
     workers: int

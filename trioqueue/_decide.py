@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement
-from ._registry import Discard, Retry, RetryLater, Snooze, leaves
+from ._retry import Discard, Retry, RetryLater, Snooze, leaves
 
 #: Characters of traceback kept: the end of it, which names the place. A recursion error alone would
 #: keep 100 kB otherwise.

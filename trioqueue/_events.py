@@ -65,7 +65,7 @@ def fold(state: State | None, event: Event) -> State | None:
 
 @protected
 class Emitter:
-    """Hands events to observers. Ask ``if emitter.observers:`` first, so that nobody pays for none."""
+    """Hands events to observers. Ask ``if emitter.observers:`` first: none should cost nothing."""
 
     __slots__ = ("observers",)
 

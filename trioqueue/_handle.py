@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast, final
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, final
 
-from ._errors import HandedBack, TaskCancelled, TaskExpired, TaskFailed
+from ._errors import HandedBack, TaskCancelled, TaskError, TaskExpired, TaskFailed
 from ._ki import protected
 from ._model import Outcome, OutcomeKind, State, Task
 
@@ -74,25 +74,26 @@ class Handle(Generic[R]):
         outcome = await self.wait()
         if outcome.kind is OutcomeKind.RETURNED:
             return cast("R", outcome.value)
-        self._raise(outcome)
+        raise self._error(outcome) from outcome.exception
 
-    def _raise(self, outcome: Outcome) -> NoReturn:
+    def _error(self, outcome: Outcome) -> TaskError:
+        """What to raise when there is no result."""
         task = self._task
         name = f"task {task.id} ({task.type})"
         match outcome.kind:
             case OutcomeKind.CANCELLED:
-                raise TaskCancelled(f"{name} was cancelled", task.id)
+                return TaskCancelled(f"{name} was cancelled", task.id)
             case OutcomeKind.EXPIRED:
                 expires = task.options.expires
-                raise TaskExpired(f"{name} did not start within {expires} s", task.id)
+                return TaskExpired(f"{name} did not start within {expires} s", task.id)
             case OutcomeKind.HANDED_BACK:
-                raise HandedBack(f"the queue stopped before {name} ended", task.id)
+                return HandedBack(f"the queue stopped before {name} ended", task.id)
             case _:
                 error = outcome.error
                 text = str(error) if error is not None else outcome.kind.value
                 how = "timed out" if outcome.kind is OutcomeKind.TIMEOUT else "failed"
                 msg = f"{name} {how} after {task.failures} attempts: {text}"
-                raise TaskFailed(msg, task.id, text) from outcome.exception
+                return TaskFailed(msg, task.id, text)
 
     async def cancel(self) -> bool:
         """Cancel the task. ``False``: it had ended already.

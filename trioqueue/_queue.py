@@ -15,6 +15,15 @@ from typing import Any, Final, ParamSpec, TypeVar, final
 import trio
 
 from ._broker import QueueBroker
+from ._checks import (
+    UNSET,
+    Unset,
+    check_count,
+    check_hook,
+    check_name,
+    check_seconds,
+    check_type,
+)
 from ._current import running
 from ._errors import InvalidTask, NotRegistered, UnknownTask, WouldDeadlock, WrongRun
 from ._events import Observer
@@ -24,18 +33,7 @@ from ._ki import protected
 from ._letters import DeadLetter, Unfinished
 from ._model import TERMINAL, Move, Options, Task
 from ._nursery import open_bare_nursery
-from ._registry import (
-    UNSET,
-    Call,
-    TaskSet,
-    TaskType,
-    Unset,
-    check_count,
-    check_hook,
-    check_name,
-    check_seconds,
-    make_options,
-)
+from ._registry import Call, TaskSet, TaskType, make_options
 from ._worker import Pool
 from .brokers._open import open_broker
 
@@ -54,8 +52,8 @@ class Statistics:
 
     ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
     handed_back + purged + evicted``, always. The others count what happened, not where tasks are:
-    ``retried`` failed attempts that are tried again, ``snoozed``, ``released`` attempts cut short by a
-    stop, ``replayed`` dead letters.
+    ``retried`` failed attempts that are tried again, ``snoozed``, ``released`` attempts cut short by
+    a stop, ``replayed`` dead letters.
     """
 
     submitted: int
@@ -215,7 +213,7 @@ class Queue:
     def submit_nowait(
         self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Handle[R]:
-        """Accept one task now, or raise `trio.WouldBlock` if the queue is full. Not a checkpoint."""
+        """Accept one task now, or raise `trio.WouldBlock` if it is full. Not a checkpoint."""
         made = self._make(task, args, kwargs)
         return Handle(self, self._broker.publish_nowait((made,))[0])
 
@@ -273,7 +271,7 @@ class Queue:
 
     def _make(
         self,
-        task_type: TaskType[..., Any],
+        task_type: object,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
         overrides: Mapping[str, Any] | None = None,
@@ -396,8 +394,8 @@ class Queue:
     async def drain(self) -> None:
         """Wait until everything accepted has ended, delayed tasks included.
 
-        A checkpoint; cancelled: changes nothing. Raises `QueuePaused` if a paused queue holds tasks,
-        `WouldDeadlock` in a handler of this queue, which would wait for itself.
+        A checkpoint; cancelled: changes nothing. Raises `QueuePaused` if a paused queue holds
+        tasks, `WouldDeadlock` in a handler of this queue, which would wait for itself.
         """
         self._check_run()
         if self.pool.own_lease() is not None:
@@ -432,7 +430,7 @@ class Queue:
         """The end of the block: drain, then stop."""
         if not self.pool.stopping:
             await self._broker.drain()
-            self._broker.close()  # no checkpoint since the last task ended: nothing slips in between
+            self._broker.close()  # no checkpoint since the last task ended: nothing slips in
             self.pool.stop(math.inf)
         await self.pool.ended.wait()
 
@@ -446,8 +444,8 @@ class Queue:
             same = False
         if not same:
             msg = (
-                "this queue belongs to another Trio run, or thread: use trio.from_thread.run there, "
-                "or the queue of this run"
+                "this queue belongs to another Trio run, or thread: use trio.from_thread.run "
+                "there, or the queue of this run"
             )
             raise WrongRun(msg)
 
@@ -502,9 +500,8 @@ def _check_queues(queues: object) -> Collection[str] | None:
 def _check_sources(observers: Iterable[object], random: object, new_id: object) -> None:
     for observer in observers:
         check_hook("observers", observer)
-    if random is not None and not isinstance(random, random_module.Random):
-        msg = f"random must be a random.Random, not {random!r}"
-        raise InvalidTask(msg)
+    if random is not None:
+        check_type("random", random, random_module.Random)
     if new_id is not None:
         check_hook("new_id", new_id)
 
@@ -540,9 +537,7 @@ async def open_queue(
 
     Raises `InvalidTask` for a value that cannot be.
     """
-    if not isinstance(tasks, TaskSet):
-        msg = f"open_queue takes a trioqueue.TaskSet, not {tasks!r}"
-        raise InvalidTask(msg)
+    check_type("open_queue(tasks)", tasks, TaskSet)
     lanes = _check_queues(queues)
     check_count("workers", workers, 1)
     if capacity is None:

@@ -11,176 +11,28 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast, final, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, final, overload
 
+from ._checks import (
+    UNSET,
+    Unset,
+    check_count,
+    check_hook,
+    check_manager,
+    check_name,
+    check_seconds,
+    check_type,
+    is_async,
+)
 from ._errors import InvalidArguments, InvalidTask, NotRegistered
 from ._model import DEFAULT_PRIORITY, Options
+from ._retry import Retry
 
 if TYPE_CHECKING:
     from ._letters import DeadLetter
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Unset(Enum):
-    """The type of "not given", where ``None`` means "without"."""
-
-    UNSET = "unset"
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset.UNSET
-
-
-def check_seconds(name: str, value: object, *, zero: bool = True) -> float:
-    """``value`` as finite seconds, or an `InvalidTask` that says what was expected."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        msg = f"{name} must be a number of seconds, not {value!r}"
-        raise InvalidTask(msg)
-    try:
-        seconds = float(value)
-    except OverflowError:  # an int of hundreds of digits
-        seconds = math.inf
-    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
-        least = "0 or more" if zero else "more than 0"
-        msg = f"{name} must be a finite number of seconds, {least}, not {_short(value)}"
-        raise InvalidTask(msg)
-    return seconds
-
-
-def _short(value: object) -> str:
-    """``repr``, but never a page of it."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to write out an int of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 100 else f"{text[:100]}..."
-
-
-def check_count(name: str, value: object, least: int, most: int | None = None) -> int:
-    """``value`` as a whole number within the bounds, or an `InvalidTask`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be a whole number, not {value!r}"
-        raise InvalidTask(msg)
-    if value < least or (most is not None and value > most):
-        bounds = f"{least} or more" if most is None else f"{least} to {most}"
-        msg = f"{name} must be {bounds}, not {value!r}"
-        raise InvalidTask(msg)
-    return value
-
-
-def check_name(name: str, value: object) -> str:
-    """``value`` as a non-empty printable string, or an `InvalidTask`."""
-    if not isinstance(value, str) or not value or not value.isprintable():
-        msg = f"{name} must be a non-empty printable string, not {value!r}"
-        raise InvalidTask(msg)
-    return value
-
-
-def _check_errors(name: str, value: object) -> tuple[type[BaseException], ...]:
-    errors = value if isinstance(value, tuple) else (value,)
-    for error in errors:
-        if not (isinstance(error, type) and issubclass(error, BaseException)):
-            msg = f"{name} must be exception classes, not {error!r}"
-            raise InvalidTask(msg)
-    return errors
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """When, and how often, a failed task is tried again.
-
-    ``attempts`` counts all, the first included: ``Retry(attempts=1)`` never retries. The delay
-    before attempt n+1 is ``min(maximum, initial * factor ** (n - 1))`` seconds, less a random share
-    of up to ``jitter`` (so that what failed together does not come back together; ``maximum``
-    stays a maximum). ``on`` and ``never`` are exception classes; ``never`` wins. A timeout counts
-    as `TimeoutError`; a group of errors is retried if every error in it would be.
-
-    50 ms to 1 s is right for what recovers at once, inside one program; calls to services that may
-    be down for long want more attempts and a larger maximum.
-    """
-
-    attempts: int = 4
-    initial: float = 0.05
-    maximum: float = 1.0
-    factor: float = 2.0
-    jitter: float = 0.25
-    on: tuple[type[BaseException], ...] | type[BaseException] = (Exception,)
-    never: tuple[type[BaseException], ...] | type[BaseException] = ()
-
-    def __post_init__(self) -> None:
-        check_count("Retry(attempts)", self.attempts, 1)
-        initial = check_seconds("Retry(initial)", self.initial)
-        if check_seconds("Retry(maximum)", self.maximum) < initial:
-            msg = f"Retry(maximum={self.maximum}) is less than initial={self.initial}"
-            raise InvalidTask(msg)
-        if check_seconds("Retry(factor)", self.factor) < 1:
-            msg = f"Retry(factor) must be 1 or more, not {self.factor!r}"
-            raise InvalidTask(msg)
-        if check_seconds("Retry(jitter)", self.jitter) > 1:
-            msg = f"Retry(jitter) must be a share from 0 to 1, not {self.jitter!r}"
-            raise InvalidTask(msg)
-        object.__setattr__(self, "on", _check_errors("Retry(on)", self.on))
-        object.__setattr__(self, "never", _check_errors("Retry(never)", self.never))
-
-    def delay(self, failures: int, chance: float) -> float:
-        """Seconds to wait after ``failures`` failures (>= 1); ``chance`` in [0, 1) draws the jitter."""
-        try:
-            backoff = self.initial * self.factor ** (failures - 1)
-        except OverflowError:
-            backoff = self.maximum if self.initial else 0.0
-        return min(self.maximum, backoff) * (1 - self.jitter * chance)
-
-    def covers(self, error: BaseException) -> bool:
-        """Whether ``error`` may be tried again at all."""
-        on = cast("tuple[type[BaseException], ...]", self.on)
-        never = cast("tuple[type[BaseException], ...]", self.never)
-        return all(isinstance(e, on) and not isinstance(e, never) for e in leaves(error))
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group of groups, or the error itself. (Not recursive: groups may be deep.)"""
-    todo = [error]
-    while todo:
-        current = todo.pop()
-        if isinstance(current, BaseExceptionGroup):
-            todo += reversed(current.exceptions)
-        else:
-            yield current
-
-
-class RetryLater(Exception):
-    """Raise in a handler: this attempt failed, try again ``after`` seconds (``None``: the backoff)."""
-
-    def __init__(self, after: float | None = None, message: str = "") -> None:
-        super().__init__(message or "asked to be tried again")
-        self.after = None if after is None else check_seconds("RetryLater(after)", after)
-
-
-class Snooze(Exception):
-    """Raise in a handler: not now, run me again in ``seconds``. No attempt is used, no cap."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"snoozed for {seconds} s")
-        self.seconds = check_seconds("Snooze(seconds)", seconds)
-
-
-class Discard(Exception):
-    """Raise in a handler: this can never succeed. The task is dead at once, whatever its policy."""
-
-    def __init__(self, reason: str = "") -> None:
-        super().__init__(reason or "discarded by its handler")
-
-
-def _is_async(handler: object) -> bool:
-    call = getattr(handler, "__call__", None)  # noqa: B004 - the bound method itself is wanted
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
 def _check_handler(handler: object, name: str | None) -> str:
@@ -240,12 +92,9 @@ class TaskType(Generic[P, R]):
         self.name: Final = _check_handler(handler, name)
         functools.update_wrapper(self, handler)
         self.handler: Final = handler
-        self.is_async: Final = _is_async(handler)
+        self.is_async: Final = is_async(handler)
         self.limit: Final = None if limit is None else check_count("limit", limit, 1)
-        if retry is not None and not isinstance(retry, Retry):
-            msg = f"retry must be a trioqueue.Retry, not {retry!r}"
-            raise InvalidTask(msg)
-        self.retry: Final = Retry() if retry is None else retry
+        self.retry: Final = Retry() if retry is None else check_type("retry", retry, Retry)
         self.options: Final = make_options(
             Options(), queue=queue, priority=priority, timeout=timeout, expires=expires
         )
@@ -347,25 +196,6 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 Around = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
-def _check_manager(name: str, factory: object) -> None:
-    if factory is None:
-        return
-    generator = inspect.isasyncgenfunction(factory) or inspect.isgeneratorfunction(factory)
-    if not callable(factory) or _is_async(factory) or generator:
-        msg = (
-            f"{name} must be a function that returns an async context manager "
-            f"(decorate it with contextlib.asynccontextmanager), not {factory!r}"
-        )
-        raise InvalidTask(msg)
-
-
-def check_hook(name: str, hook: object) -> None:
-    """`InvalidTask` unless ``hook`` can be called, and called without waiting."""
-    if not callable(hook) or _is_async(hook):
-        msg = f"{name} must be a plain (not async) function, not {hook!r}: it must never block"
-        raise InvalidTask(msg)
-
-
 @final
 class TaskSet:
     """A plain registry of task types: no connection, no global state, made at import time.
@@ -386,13 +216,10 @@ class TaskSet:
         lifespan: Lifespan | None = None,
         around: Around | None = None,
     ) -> None:
-        if retry is not None and not isinstance(retry, Retry):
-            msg = f"retry must be a trioqueue.Retry, not {retry!r}"
-            raise InvalidTask(msg)
         if on_dead is not None:
             check_hook("on_dead", on_dead)
-        _check_manager("lifespan", lifespan)
-        _check_manager("around", around)
+        check_manager("lifespan", lifespan)
+        check_manager("around", around)
         self.retry: Final = Retry() if retry is None else retry
         self.timeout: Final = (
             None if timeout is None else check_seconds("timeout", timeout, zero=False)
@@ -402,8 +229,11 @@ class TaskSet:
         self.around: Final = around
         self._types: dict[str, TaskType[..., Any]] = {}
 
+    # Overlapping on purpose: the first that fits is meant, and a coroutine function fits the first.
     @overload
-    def task(self, handler: Callable[P, Awaitable[R]], /) -> AsyncTaskType[P, R]: ...
+    def task(  # type: ignore[overload-overlap]
+        self, handler: Callable[P, Awaitable[R]], /
+    ) -> AsyncTaskType[P, R]: ...
     @overload
     def task(self, handler: Callable[P, R], /) -> ThreadTaskType[P, R]: ...
     @overload
@@ -418,7 +248,19 @@ class TaskSet:
         priority: int = DEFAULT_PRIORITY,
         expires: float | None = None,
     ) -> _Decorator: ...
-    def task(self, handler: Callable[..., Any] | None = None, /, **policy: Any) -> Any:
+    def task(
+        self,
+        handler: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        timeout: float | None | Unset = UNSET,
+        limit: int | None = None,
+        retry: Retry | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        expires: float | None = None,
+    ) -> Any:
         """Register a function as a task type. Used bare, or with the type's policy.
 
         ``timeout``: seconds for one attempt. ``limit``: how many run at once. ``retry``: see
@@ -428,16 +270,21 @@ class TaskSet:
         Raises `InvalidTask` for a value that cannot be, a duplicate name, or something that is not
         a function.
         """
+        policy: dict[str, Any] = {
+            "name": name,
+            "queue": queue,
+            "timeout": self.timeout if timeout is UNSET else timeout,
+            "limit": limit,
+            "retry": self.retry if retry is None else retry,
+            "priority": priority,
+            "expires": expires,
+        }
         if handler is None:
             return functools.partial(self._register, policy)
         return self._register(policy, handler)
 
     def _register(self, policy: dict[str, Any], handler: Callable[..., Any]) -> TaskType[..., Any]:
-        policy = {"retry": self.retry} | {k: v for k, v in policy.items() if v is not UNSET}
-        policy.setdefault("timeout", self.timeout)
-        if policy["retry"] is None:
-            policy["retry"] = self.retry
-        kind = AsyncTaskType if _is_async(handler) else ThreadTaskType
+        kind = AsyncTaskType if is_async(handler) else ThreadTaskType
         task_type: TaskType[..., Any] = kind(handler, **policy)
         if task_type.name in self._types:
             other = self._types[task_type.name].handler
@@ -470,7 +317,9 @@ class _Decorator:
     if TYPE_CHECKING:
 
         @overload
-        def __call__(self, handler: Callable[P, Awaitable[R]], /) -> AsyncTaskType[P, R]: ...
+        def __call__(  # type: ignore[overload-overlap]
+            self, handler: Callable[P, Awaitable[R]], /
+        ) -> AsyncTaskType[P, R]: ...
         @overload
         def __call__(self, handler: Callable[P, R], /) -> ThreadTaskType[P, R]: ...
         def __call__(self, handler: Any, /) -> Any: ...

@@ -2,12 +2,12 @@
 
 A worker awaits in four places only: a cancel point before it takes a task (it holds nothing then),
 the handler, its parking place while there is nothing to do, and a rest for the sake of the program
-around it. Between a task's claim and its handler, and between the handler's return and the settling,
-there is no await and, under the protection of ``_ki``, no Ctrl-C.
+around it. Between a task's claim and its handler, and between the handler's return and the
+settling, there is no await and, under the protection of ``_ki``, no Ctrl-C.
 
 One Trio task, one cancel scope (`trio.move_on_after`) and one token per worker serve many tasks in
-turn, since making them anew costs more than everything else together: the scope is re-armed for each
-attempt and replaced after any that did not plainly return.
+turn, since making them anew costs more than everything else together: the scope is re-armed for
+each attempt and replaced after any that did not plainly return.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from ._events import logger
 from ._ki import protected
 from ._letters import dead_letter
 from ._model import Lease, Move, Outcome, OutcomeKind, Task
-from ._registry import TaskSet, TaskType, leaves
+from ._registry import TaskSet, TaskType
+from ._retry import leaves
 from ._turn import Turn
 
 _RETURNED: Final = OutcomeKind.RETURNED
@@ -245,7 +246,7 @@ class Pool:
         self._context.copy().run(start)
 
     async def _live(self, worker: Worker) -> None:
-        """One worker's life. Replaced when it ends early: cancelled alone, or with a spoilt context."""
+        """One worker's life. Replaced if it ends early: cancelled alone, or in a spoilt context."""
         try:
             with worker.life:
                 if not self._broker.has_ready(self.admits):
@@ -280,7 +281,7 @@ class Pool:
                     )
 
     def stop(self, grace: float) -> None:
-        """Start no more tasks; cancel the running ones after ``grace`` seconds. Can be shortened."""
+        """Start no more tasks; cancel the running ones after ``grace`` seconds, or sooner."""
         self.stopping = True
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
         self._lot.unpark_all()
@@ -452,7 +453,7 @@ class Pool:
             await self._lot.park()
         finally:
             self.idle -= 1
-        # Called, and not cancelled (or only after the call: then the end of this life calls the next).
+        # Called, and not cancelled (or only after the call: the end of this life calls the next).
         self._coming = False
         if self._turn.number == self._called_in:
             # Nobody has begun a turn since the call, and Trio's scheduler has been round.

@@ -100,7 +100,7 @@ class MemoryBroker:
     # --- accepting -----------------------------------------------------------------------------
 
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """See `Broker`. The checkpoint comes first: once something is accepted nothing can raise."""
+        """See `Broker`. The checkpoint comes first: after the effect nothing can raise."""
         await trio.lowlevel.checkpoint()
         try:
             return self.publish_nowait(tasks)
@@ -126,7 +126,7 @@ class MemoryBroker:
         return self._delayed
 
     def _count_new(self, tasks: Sequence[Task], room: Room) -> int:
-        """How many places in ``room`` the tasks need that are not known; an error if it cannot be."""
+        """How many places in ``room`` the tasks need; an error if it can never have them."""
         count = 0
         for task in tasks:
             if self._known(task) is None:
@@ -136,7 +136,7 @@ class MemoryBroker:
                 raise InvalidTask(msg)
         if count > room.capacity:
             what = "delayed_capacity" if room is self._delayed else "capacity"
-            msg = f"{count} tasks at once can never fit, since {what} is {room.capacity}: submit fewer"
+            msg = f"{count} tasks can never fit at once, as {what} is {room.capacity}: submit fewer"
             raise InvalidTask(msg)
         return count
 

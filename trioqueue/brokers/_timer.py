@@ -1,4 +1,4 @@
-"""One timer for everything that is due later: a heap, and one Trio task that sleeps until its head."""
+"""One timer for everything that is due later: a heap, and a Trio task that waits for its head."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Alarm:
 @final
 @protected
 class Timer:
-    """At most one alarm per task id. ``run`` calls ``ring(task_id)`` for each that is due, in order."""
+    """At most one alarm per task id. ``run`` calls ``ring(task_id)`` when it is due, in order."""
 
     __slots__ = ("_alarms", "_heap", "_order", "_ring", "_sleep")
 
