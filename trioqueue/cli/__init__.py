@@ -1,0 +1,39 @@
+"""The command line. Needs the extra ``cli``; this module alone does without, to say so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from ._exits import INTERRUPTED, TERMINATED, USAGE
+
+_MISSING = "trioqueue: the command line needs the extra 'cli': pip install 'trioqueue[cli]'"
+
+
+def main() -> NoReturn:
+    """The entry point of the command ``trioqueue``: runs ``sys.argv`` and exits the process."""
+    # Until a command receives it properly. Not an exception: it could hit any line of any code.
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more, while Python shuts down, says nothing
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        from ._app import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"cyclopts", "rich"}:
+            raise
+        print(_MISSING, file=sys.stderr)
+        return USAGE
+    return run(sys.argv[1:])
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    os._exit(TERMINATED)

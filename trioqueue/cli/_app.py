@@ -1,0 +1,126 @@
+"""The commands and their arguments, and the edge: what becomes of an error."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import cyclopts
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from .. import __version__
+from ._demo import Settings, run_demo
+from ._exits import BROKEN_PIPE, FAILED, OK, USAGE
+from ._output import Console, flush, silence
+
+app = App(
+    name="trioqueue",
+    help="A task queue for structured concurrency, on Trio.",
+    version=f"trioqueue {__version__}",
+    help_format="plaintext",
+    backend="trio",
+    console=Console(),
+)
+
+
+def _whole(type_: type[int], tokens: Sequence[cyclopts.Token]) -> int:
+    """A whole number, and nothing else: Cyclopts would make 1 of 1.5."""
+    text = tokens[0].value
+    try:
+        return type_(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is not a whole number.') from None
+
+
+_AT_LEAST_1 = Parameter(converter=_whole, validator=Number(gte=1))
+_WORKERS = Parameter(converter=_whole, validator=Number(gte=1, lte=10_000))
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+
+  trioqueue demo 50 --workers 5\n
+  trioqueue demo --failure-rate 0.8 --max-attempts 2 --seed 7\n
+  TASKS=100000 trioqueue demo
+
+Ctrl-C stops it: running tasks may finish, the others are handed back; once more cuts them short.\
+"""
+)
+async def demo(
+    tasks: Annotated[int, Parameter(env_var="TASKS"), _AT_LEAST_1] = 10,
+    *,
+    workers: Annotated[int, Parameter(env_var="WORKERS"), _WORKERS] = 3,
+    max_attempts: Annotated[int, Parameter(env_var="MAX_ATTEMPTS"), _AT_LEAST_1] = 3,
+    failure_rate: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.3,
+    work: Annotated[float | None, Parameter(validator=Number(gte=0, lte=3600))] = None,
+    seed: Annotated[int | None, Parameter(converter=_whole)] = None,
+) -> int:
+    """Watch a queue at work: tasks are queued, worked, fail at random, are retried, and some die.
+
+    Parameters
+    ----------
+    tasks
+        How many tasks to submit.
+    workers
+        How many of them run at once.
+    max_attempts
+        Attempts before a failing task becomes a dead letter.
+    failure_rate
+        The chance that an attempt fails, from 0 to 1. A third of the failing tasks never recover.
+    work
+        Seconds that an attempt takes. Random unless given, and 0 above 1,000 tasks.
+    seed
+        Repeats a run: the same seed and settings bring the same failures.
+    """
+    if seed is None:
+        seed = random.SystemRandom().randrange(100_000)
+    return await run_demo(Settings(tasks, workers, max_attempts, failure_rate, seed, work))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line. Returns the exit code; tells what went wrong in one line."""
+    try:
+        code: object = app(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            verbose=False,
+            result_action="return_value",
+        )
+        flush()  # now, while a failure can still be told
+    except cyclopts.UnusedCliTokensError as error:
+        return _fail(USAGE, f"Unexpected arguments: {' '.join(error.unused_tokens or ())}.")
+    except cyclopts.CycloptsError as error:
+        return _fail(USAGE, " ".join(str(error).split()))
+    except (OSError, BaseExceptionGroup) as error:
+        return _judge(_only(error))
+    return code if isinstance(code, int) else OK
+
+
+def _only(error: BaseException) -> BaseException:
+    """The error itself, out of the groups into which nurseries have wrapped it."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        if len(group.exceptions) != 1:
+            return group
+        error = group.exceptions[0]
+    return error
+
+
+def _judge(error: BaseException) -> int:
+    """The exit code for an error that ended a command, if it is one that can be told."""
+    if not isinstance(error, OSError):
+        raise error
+    silence()
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE  # our reader has seen enough: there is nothing to tell
+    return _fail(FAILED, error.strerror or str(error))
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"trioqueue: {message}", file=sys.stderr)
+    return code
