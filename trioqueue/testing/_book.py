@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from .._events import REMARKS, Event, fold
-from .._model import TERMINAL, Move, Options, State
+from .. import Event, Move, Options, State, fold
+from .._events import REMARKS
+from .._model import TERMINAL
 from ._history import Began, Ended, Entry, History, Paused, Resumed, Seen
 
 #: What brings a task into being.
 ACCEPTING: Final = frozenset({Move.SUBMITTED, Move.DELAYED})
 _FAILED: Final = frozenset({Move.RETRIED, Move.DIED})
-#: What ends a lease.
-SETTLING: Final = frozenset(
+#: What ends a lease, if there is one.
+_SETTLING: Final = frozenset(
     {
         Move.SUCCEEDED,
         Move.RETRIED,
@@ -84,6 +85,12 @@ class Book:
         account = self.accounts.get(event.task_id)
         again = account is not None and account.state in TERMINAL and event.name in ACCEPTING
         return None if again else account
+
+    def settles(self, event: Event) -> bool:
+        """Whether ``event`` ends a lease. (A task may also be cancelled while it waits.)"""
+        account = self.accounts.get(event.task_id)
+        running = account is not None and account.state is State.RUNNING
+        return running and event.name in _SETTLING
 
     def is_paused(self, queue: str) -> bool:
         """Whether nothing may be claimed from ``queue``."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from .._errors import TrioqueueError
+from .. import TrioqueueError
 from ._play import Ended, Place, Scenario, place_of, play
 from ._stage import KINDS, Stage
 
@@ -43,7 +43,7 @@ class Failure(NamedTuple):
 
 @dataclass
 class Report:
-    """What was done: how many steps the scenario has (over all schedules), how many plays it took."""
+    """What was done: the steps of the scenario in all schedules, the plays, the strikes by kind."""
 
     scenario: str
     seeds: int = 0
@@ -54,7 +54,8 @@ class Report:
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.strikes.items()))
-        return f"{self.scenario}: {self.steps} steps, {self.seeds} schedules, {self.plays} plays ({kinds})"
+        counts = f"{self.steps} steps, {self.seeds} schedule(s), {self.plays} plays"
+        return f"{self.scenario}: {counts} ({kinds})"
 
 
 class NotDeterministic(Exception):
@@ -121,9 +122,7 @@ def cancel_everywhere(
     return report
 
 
-def _strikes(
-    moments: Iterable[Moment], kinds: Collection[str]
-) -> Iterator[tuple[Moment, str]]:
+def _strikes(moments: Iterable[Moment], kinds: Collection[str]) -> Iterator[tuple[Moment, str]]:
     for moment in moments:
         for target in moment.targets:
             if target.partition(" ")[0] in kinds:

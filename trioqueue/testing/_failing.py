@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._queue import Queue
+from .. import Queue
 
 
 @contextmanager

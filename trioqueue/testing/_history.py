@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from .._events import Event
-from .._model import Options
-from .._queue import Statistics
+from .. import Event, Options, Statistics
 
 
 class Seen(NamedTuple):

@@ -7,8 +7,7 @@ import math
 import trio
 import trio.testing
 
-from .._events import Event
-from .._queue import Queue
+from .. import Event, Queue
 from ._script import blocked_in
 
 

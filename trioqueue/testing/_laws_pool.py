@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from .._model import Move, OutcomeKind, State
-from ._book import SETTLING, Account, Book, walk
+from .. import Move, OutcomeKind, State
+from ._book import Account, Book, walk
 from ._history import (
     Began,
     Closed,
@@ -142,7 +142,7 @@ def no_orphan(history: History) -> Iterator[str]:
 def isolation(history: History) -> Iterator[str]:
     """No handler sees another's context variables, or is cancelled since another one failed."""
     stray: set[tuple[str, int]] = set()
-    for entry in history.entries:
+    for entry, book in walk(history):
         if isinstance(entry, Began) and entry.spoilt and not history.middleware:
             yield (
                 f"the handler of task {entry.task_id} saw context variables that an earlier one "
@@ -153,7 +153,7 @@ def isolation(history: History) -> Iterator[str]:
                 yield f"the handler of task {entry.task_id} was cancelled although nobody asked"
             if entry.stray:
                 stray.add((entry.task_id, entry.token))
-        elif isinstance(entry, Seen) and entry.event.name in SETTLING:
+        elif isinstance(entry, Seen) and book.settles(entry.event):
             event = entry.event
             if (event.task_id, event.delivery) in stray and not history.middleware:
                 kind = event.outcome.kind if event.outcome else None

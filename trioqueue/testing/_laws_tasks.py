@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from .._events import REMARKS, Event
-from .._model import TABLE, TERMINAL, Move, OutcomeKind, State
-from ._book import ACCEPTING, SETTLING, Book, walk
+from .. import Event, Move, OutcomeKind, State
+from .._events import REMARKS
+from .._model import TABLE, TERMINAL
+from ._book import ACCEPTING, Book, walk
 from ._history import Began, Ended, History, Left, Quiet, Replayed, Seen, Told
 
 #: Sums of floats, as in "due = now + delay", need not be exact.
@@ -151,7 +152,7 @@ def fencing(history: History) -> Iterator[str]:
         running = (event.task_id, event.delivery) in book.running
         # A lost lease is over at once, while its handler is being cancelled still.
         lost = event.name == Move.LOST or _is_of_kind(event, OutcomeKind.LOST)
-        if event.name in SETTLING and running and not lost:
+        if book.settles(event) and running and not lost:
             yield (
                 f"delivery {event.delivery} of task {event.task_id} was settled as {event.name} "
                 "while its handler was on its way"
@@ -199,7 +200,7 @@ def no_burned_attempt(history: History) -> Iterator[str]:
         if event.name == "cancel_requested":
             asked.add((event.task_id, event.delivery))
         end = ended.get((event.task_id, event.delivery))
-        if event.name in SETTLING and end is not None and end.stopped and not end.returned:
+        if book.settles(event) and end is not None and end.stopped and not end.returned:
             requested = (event.task_id, event.delivery) in asked
             fine = Move.CANCELLED if requested else Move.RELEASED
             if event.name not in {fine, Move.LOST}:

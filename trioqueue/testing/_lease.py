@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._handle import Handle
-from .._queue import Queue
+from .. import Handle, Queue
 
 
 def lose_lease(handle: Handle[Any]) -> None:

@@ -13,12 +13,10 @@ from typing import Any, Final, cast
 
 import trio
 
-from .._current import current_task, running
-from .._events import Event
+from .. import Event, Move, Queue, TaskSet, current_task
+from .._current import running
 from .._ki import protected
-from .._model import Lease, Move
-from .._queue import Queue
-from .._registry import TaskSet
+from .._model import Lease
 from .._worker import Worker
 from ._history import Began, Ended, Entry, History, Left, Quiet, Seen
 from ._laws import Breach, LawBroken, breaches_of
@@ -90,13 +88,15 @@ class Ledger:
         """The types all of whose tokens are lent to others than the worker that claims."""
         assert self._queue is not None
         pool = self._queue.pool
-        name = trio.lowlevel.current_task().name
-        own = {w.limited for w in pool._workers if name == f"trioqueue worker {w.number}"}
-        return frozenset(
+        full = {
             task_type
             for task_type, limiter in pool.limiters.items()
-            if limiter is not None and limiter.available_tokens < 1 and task_type not in own
-        )
+            if limiter is not None and limiter.available_tokens < 1
+        }
+        if full:
+            name = trio.lowlevel.current_task().name
+            full -= {w.limited for w in pool._workers if name == f"trioqueue worker {w.number}"}
+        return frozenset(full)
 
     # --- handlers ------------------------------------------------------------------------------
 

@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .._events import Observer
-from .._queue import Queue, open_queue
-from .._registry import TaskSet
+from .. import Observer, Queue, TaskSet, open_queue
 from ._laws import LawBroken
 from ._ledger import Ledger
 from ._stage import on_stage

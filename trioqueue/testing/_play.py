@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 def place_of(task: trio.lowlevel.Task) -> Place:
-    """Where a Trio task stands: the innermost of its lines that is neither Trio's nor contextlib's."""
+    """Where a Trio task stands: the innermost of its lines that is not Trio's own."""
     best = last = "?"
     frame: FrameType | None
     coro: Any = task.coro

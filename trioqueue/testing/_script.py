@@ -9,9 +9,7 @@ from weakref import WeakKeyDictionary
 
 import trio
 
-from .._current import current_task
-from .._queue import Queue
-from .._registry import Snooze
+from .. import Queue, Snooze, current_task
 
 #: One step of a script: called with the task's own arguments, it is the handler of one attempt.
 Step = Callable[..., Awaitable[Any]]

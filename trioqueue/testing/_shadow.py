@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import enable_ki_protection
 
-from .._handle import Handle
+from .. import Call, DeadLetter, DeadLetters, Handle, Queue, Submission, Unfinished
 from .._ki import protected
-from .._letters import DeadLetter, Unfinished
-from .._queue import DeadLetters, Queue, Submission
-from .._registry import Call
 from ._history import Closed, Paused, Replayed, Resumed, Stopped, Stopping, Told
 
 if TYPE_CHECKING:

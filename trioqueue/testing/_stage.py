@@ -10,8 +10,7 @@ from typing import Final
 
 import trio
 
-from .._model import State
-from .._queue import Queue
+from .. import Queue, State
 from ._lease import lose_lease_of
 
 Strike = Callable[[], object]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._events import REMARKS, Event
-from .._handle import Handle
+from .. import Event, Handle
+from .._events import REMARKS
 from ._open import ledger_of
 
 

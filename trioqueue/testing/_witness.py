@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import disable_ki_protection, enable_ki_protection
 
-from .._registry import TaskSet, TaskType
-
 if TYPE_CHECKING:
     from ._ledger import Ledger
+
+from .. import TaskSet, TaskType
 
 
 @disable_ki_protection

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .._queue import Queue
+    from .. import Queue
     from ._ledger import Ledger
 
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def trioqueue_ledger() -> Iterator[Ledger]:
     """A fresh `Ledger`, whose laws are checked when the test is over. ::
 
-        async def test_upload(trioqueue_ledger):
-            with trioqueue_ledger.witness(tasks):
-                async with open_queue(tasks, observers=[trioqueue_ledger.observe]) as queue:
-                    trioqueue_ledger.attach(queue)
-                    ...
+    async def test_upload(trioqueue_ledger):
+        with trioqueue_ledger.witness(tasks):
+            async with open_queue(tasks, observers=[trioqueue_ledger.observe]) as queue:
+                trioqueue_ledger.attach(queue)
+                ...
     """
     from ._ledger import Ledger
 
