@@ -1,11 +1,15 @@
 """A task type whose attempts end as they are told to."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import trio
 
 from tests.contract import history, opened
-from trioqueue import Outcome, TaskSet
+from trioqueue import Handle, Outcome, Queue, TaskSet
+
+#: For handlers that leave something behind.
+LEAKY: ContextVar[object] = ContextVar("LEAKY", default="clean")
 
 Handler = Callable[[], Awaitable[object]]
 
@@ -34,3 +38,13 @@ class Attempts:
             self.state, self.history = handle.state, history(queue, handle.id)
         self.letters, self.statistics = queue.dead_letters.list(), queue.statistics()
         return outcome
+
+
+def end_worker_of(queue: Queue, handle: Handle[object]) -> None:
+    """Cancel the worker that runs this task, and it alone."""
+    (worker,) = [
+        worker
+        for worker in queue.pool._workers
+        if worker.lease is not None and worker.lease.task.id == handle.id
+    ]
+    worker.life.cancel()
