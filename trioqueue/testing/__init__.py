@@ -26,14 +26,23 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from ._cancel import BrokenEverywhere as BrokenEverywhere
+    from ._cancel import CancelReport as CancelReport
+    from ._cancel import NotDeterministic as NotDeterministic
+    from ._cancel import cancel_everywhere as cancel_everywhere
     from ._failing import failing as failing
+    from ._history import History as History
     from ._idle import run_until_idle as run_until_idle
+    from ._interrupt import BrokenByInterrupt as BrokenByInterrupt
+    from ._interrupt import InterruptReport as InterruptReport
+    from ._interrupt import interrupt_everywhere as interrupt_everywhere
     from ._laws import LAWS as LAWS
     from ._laws import Breach as Breach
     from ._laws import Law as Law
     from ._laws import LawBroken as LawBroken
     from ._lease import lose_lease as lose_lease
     from ._ledger import Ledger as Ledger
+    from ._machine import TrioMachine as TrioMachine
     from ._open import ledger_of as ledger_of
     from ._open import open_test_queue as open_test_queue
     from ._run import run as run
@@ -56,14 +65,23 @@ if TYPE_CHECKING:
 #: programs that may not use any of it.
 _HOMES: Final = {
     "Breach": "_laws",
+    "BrokenByInterrupt": "_interrupt",
+    "BrokenEverywhere": "_cancel",
+    "CancelReport": "_cancel",
     "Gate": "_script",
+    "History": "_history",
+    "InterruptReport": "_interrupt",
     "LAWS": "_laws",
     "Law": "_laws",
     "LawBroken": "_laws",
     "Ledger": "_ledger",
+    "NotDeterministic": "_cancel",
+    "TrioMachine": "_machine",
     "blocks": "_script",
+    "cancel_everywhere": "_cancel",
     "chosen": "_schedule",
     "failing": "_failing",
+    "interrupt_everywhere": "_interrupt",
     "ledger_of": "_open",
     "lose_lease": "_lease",
     "open_test_queue": "_open",

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from .. import TrioqueueError
+from ._errors import describe, is_expected
 from ._play import Ended, Place, Scenario, place_of, play
 from ._stage import KINDS, Stage
 
@@ -42,7 +42,7 @@ class Failure(NamedTuple):
 
 
 @dataclass
-class Report:
+class CancelReport:
     """What was done: the steps of the scenario in all schedules, the plays, the strikes by kind."""
 
     scenario: str
@@ -69,7 +69,7 @@ class NotDeterministic(Exception):
 class BrokenEverywhere(AssertionError):
     """A scenario broke when something was cancelled in it. ``report`` has all of it."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: CancelReport) -> None:
         self.report = report
         shown = [f"  {failure}" for failure in report.failures[:_SHOWN]]
         head = f"{len(report.failures)} of {report.plays} plays broke: {report}"
@@ -83,7 +83,7 @@ def cancel_everywhere(
     seeds: Iterable[int | str] = (0,),
     every: int = 1,
     stop_after: int = _SHOWN,
-) -> Report:
+) -> CancelReport:
     """Play ``scenario`` once for each scheduling step and each target, striking exactly there. ::
 
         async def scenario():
@@ -105,7 +105,7 @@ def cancel_everywhere(
     Raises `BrokenEverywhere` naming step, Trio task and line; `NotDeterministic`, if two
     undisturbed plays differ; and what the undisturbed play itself raises. Takes about 2 ms a play.
     """
-    report = Report(getattr(scenario, "__qualname__", repr(scenario)))
+    report = CancelReport(getattr(scenario, "__qualname__", repr(scenario)))
     for seed in seeds:
         report.seeds += 1
         moments = _rehearse(scenario, seed)
@@ -135,7 +135,7 @@ def _strike(
     moment: Moment,
     target: str,
     steps: int,
-    report: Report,
+    report: CancelReport,
 ) -> None:
     stage = Stage()
     striker = _Striker(stage, moment, target)
@@ -176,22 +176,9 @@ def _wrong(ended: Ended) -> str:
     """What is wrong with the end of a disturbed play; nothing if it is."""
     if ended.hung:
         return ended.hung
-    if ended.error is None or _is_expected(ended.error):
+    if ended.error is None or is_expected(ended.error):
         return ""
-    return f"{type(ended.error).__name__}: {_flat(ended.error)}"
-
-
-def _flat(error: BaseException) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        inner = "; ".join(f"{type(e).__name__}: {_flat(e)}" for e in error.exceptions)
-        return f"{error.message} [{inner}]"
-    return str(error).replace("\n", "\n    ")
-
-
-def _is_expected(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_expected(inner) for inner in error.exceptions)
-    return isinstance(error, TrioqueueError)
+    return describe(ended.error)
 
 
 class _Recorder(trio.abc.Instrument):

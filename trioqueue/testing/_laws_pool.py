@@ -8,6 +8,7 @@ from typing import Final
 
 from .. import Move, OutcomeKind, State
 from ._book import Account, Book, walk
+from ._errors import holds_interrupt
 from ._history import (
     Began,
     Closed,
@@ -142,6 +143,7 @@ def no_orphan(history: History) -> Iterator[str]:
 def isolation(history: History) -> Iterator[str]:
     """No handler sees another's context variables, or is cancelled since another one failed."""
     stray: set[tuple[str, int]] = set()
+    interrupted = False  # by Ctrl-C, in a handler: this alone takes the pool down
     for entry, book in walk(history):
         if isinstance(entry, Began) and entry.spoilt and not history.middleware:
             yield (
@@ -149,7 +151,8 @@ def isolation(history: History) -> Iterator[str]:
                 f"had changed: {', '.join(entry.spoilt)}"
             )
         elif isinstance(entry, Ended):
-            if entry.toppled:
+            interrupted |= holds_interrupt(entry.error)
+            if entry.toppled and not interrupted:
                 yield f"the handler of task {entry.task_id} was cancelled although nobody asked"
             if entry.stray:
                 stray.add((entry.task_id, entry.token))

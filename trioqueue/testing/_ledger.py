@@ -12,6 +12,7 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, cast
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from .. import Event, Move, Queue, TaskSet, current_task
 from .._current import running
@@ -101,6 +102,7 @@ class Ledger:
     # --- handlers ------------------------------------------------------------------------------
 
     @contextmanager
+    @enable_ki_protection
     def witness(self, tasks: TaskSet) -> Iterator[None]:
         """Witness the beginnings and ends of all handlers of ``tasks``, as long as the block lasts.
 
@@ -194,6 +196,7 @@ class Ledger:
         Shadow(self, queue)
 
     @contextmanager
+    @enable_ki_protection
     def watching(self) -> Iterator[None]:
         """Look at the queue whenever nothing can run, as long as the block lasts."""
         watch = QuietWatch(self._quiet, lambda: len(self.history.entries))

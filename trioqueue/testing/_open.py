@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from trio.lowlevel import enable_ki_protection
+
 from .. import Observer, Queue, TaskSet, open_queue
 from ._laws import LawBroken
 from ._ledger import Ledger
@@ -18,6 +20,7 @@ _ledgers: WeakKeyDictionary[Queue, Ledger] = WeakKeyDictionary()
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def open_test_queue(
     tasks: TaskSet,
     *,
@@ -51,6 +54,7 @@ async def open_test_queue(
 
 
 @contextmanager
+@enable_ki_protection
 def _judged(ledger: Ledger, *, check: bool) -> Iterator[None]:
     """Look at the laws however the block ends."""
     failed: BaseException | None = None

@@ -7,6 +7,7 @@ by one seed for all examples, so that a property sees a single interleaving: dra
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -71,10 +72,14 @@ class Schedule(trio.abc.Instrument):
     """
 
     def __init__(self, choices: Sequence[int]) -> None:
-        self._choices = iter(choices)
+        self._choices = deque(choices)
         self._since: dict[trio.lowlevel.Task, int] = {}
         self._scheduled = 0
         self.used = 0
+
+    def extend(self, choices: Sequence[int]) -> None:
+        """Go on with ``choices`` when those before are used up."""
+        self._choices.extend(choices)
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:
         """Trio's hook: a Trio task became runnable."""
@@ -91,7 +96,8 @@ class Schedule(trio.abc.Instrument):
         ordered: list[trio.lowlevel.Task] = []
         while len(waiting) > 1:
             self.used += 1
-            ordered.append(waiting.pop(next(self._choices, 0) % len(waiting)))
+            choice = self._choices.popleft() if self._choices else 0
+            ordered.append(waiting.pop(choice % len(waiting)))
         batch[:] = [*waiting, *reversed(ordered)]
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from .. import Queue, State
 from ._lease import lose_lease_of
@@ -43,12 +44,14 @@ class Stage:
         return found
 
     @contextmanager
+    @enable_ki_protection
     def scope(self, name: str) -> Iterator[None]:
         """A cancel scope that can be struck as ``name``."""
         with trio.CancelScope() as scope, self.marked(name, scope):
             yield
 
     @contextmanager
+    @enable_ki_protection
     def marked(self, name: str, scope: trio.CancelScope) -> Iterator[None]:
         """Within this block ``scope`` can be struck as ``name``."""
         while name in self._scopes:
@@ -60,6 +63,7 @@ class Stage:
             del self._scopes[name]
 
     @contextmanager
+    @enable_ki_protection
     def holding(self, queue: Queue) -> Iterator[None]:
         """Within this block ``queue`` is there."""
         self._queues.append(queue)
@@ -95,6 +99,7 @@ _current: ContextVar[Stage | None] = ContextVar("trioqueue_stage", default=None)
 
 
 @contextmanager
+@enable_ki_protection
 def set_stage(stage: Stage) -> Iterator[None]:
     """Let what is run in the block play on ``stage``."""
     token = _current.set(stage)
@@ -105,6 +110,7 @@ def set_stage(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
+@enable_ki_protection
 def on_stage() -> Iterator[Callable[[Queue], None]]:
     """Play in a scope that can be struck as ``queue``; call what is yielded with the open queue."""
     stage = _current.get()
@@ -122,6 +128,7 @@ def on_stage() -> Iterator[Callable[[Queue], None]]:
 
 
 @contextmanager
+@enable_ki_protection
 def target(name: str) -> Iterator[None]:
     """Mark a block, such as one submitter, that `cancel_everywhere` shall cancel at every step.
 

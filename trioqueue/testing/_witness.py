@@ -68,6 +68,7 @@ def _set_handler(task_type: TaskType[..., Any], handler: Callable[..., Any]) -> 
 
 
 @contextmanager
+@enable_ki_protection
 def witnessed(ledger: Ledger, tasks: TaskSet) -> Iterator[None]:
     """Put a witness round every handler of ``tasks``, as long as the block lasts."""
     originals = [(task_type, task_type.handler) for task_type in tasks]
