@@ -18,7 +18,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = _run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # while nothing was going on yet, or any more
+        print("trioqueue: interrupted", file=sys.stderr)
         code = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more, while Python shuts down, says nothing
     sys.exit(code)

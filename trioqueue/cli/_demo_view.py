@@ -81,6 +81,7 @@ class LinesView(View):
         """Say it after what has happened before."""
         self.refresh()
         self.say(stop_words(why, grace))
+        flush()
 
     def say(self, line: str) -> None:
         """Print one line."""
