@@ -13,6 +13,7 @@ The layers, imports running downwards only::
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
 """
 
+from ._broker import QueueBroker as QueueBroker
 from ._current import CurrentTask as CurrentTask
 from ._current import current_task as current_task
 from ._errors import HandedBack as HandedBack

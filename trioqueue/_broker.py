@@ -74,6 +74,10 @@ class LocalBroker(Broker, Protocol):
         """Like ``publish``; raises `trio.WouldBlock` instead of waiting."""
         ...
 
+    def accept_nowait(self, task: Task) -> Task:
+        """Like ``publish_nowait`` of one task, and quicker."""
+        ...
+
     def claim_nowait(self, admits: Admits, now: float) -> Lease | None:
         """Take the first ready task of an admitted type, or ``None``."""
         ...

@@ -1,4 +1,4 @@
-"""Bad input gets an error that names what was wrong and what was expected, where it is given. Pure."""
+"""Checks of what users give: an error names what was wrong and what was expected. Pure."""
 
 from __future__ import annotations
 
@@ -83,12 +83,16 @@ def is_async(handler: object) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
+def _is_generator(function: object) -> bool:
+    return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
+
+
 def check_manager(name: str, factory: object) -> None:
     """`InvalidTask` unless ``factory`` can return an async context manager, or is ``None``."""
     if factory is None:
         return
-    generator = inspect.isasyncgenfunction(factory) or inspect.isgeneratorfunction(factory)
-    if not callable(factory) or is_async(factory) or generator:
+    manager = hasattr(type(factory), "__aenter__")  # the call of a factory, not the factory
+    if not callable(factory) or is_async(factory) or _is_generator(factory) or manager:
         msg = (
             f"{name} must be a function that returns an async context manager "
             f"(decorate it with contextlib.asynccontextmanager), not {factory!r}"
@@ -98,6 +102,6 @@ def check_manager(name: str, factory: object) -> None:
 
 def check_hook(name: str, hook: object) -> None:
     """`InvalidTask` unless ``hook`` can be called, and called without waiting."""
-    if not callable(hook) or is_async(hook):
+    if not callable(hook) or is_async(hook) or _is_generator(hook):
         msg = f"{name} must be a plain (not async) function, not {hook!r}: it must never block"
         raise InvalidTask(msg)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement
-from ._retry import Discard, Retry, RetryLater, Snooze, leaves
+from ._retry import Discard, Retry, RetryLater, Snooze, is_a, leaves, members
 
 #: Characters of traceback kept: the end of it, which names the place. A recursion error alone would
 #: keep 100 kB otherwise.
@@ -52,25 +52,26 @@ def classify(lease: Lease, facts: Facts) -> Outcome:
         kind = OutcomeKind.CANCELLED
     elif facts.outer:
         kind = OutcomeKind.INTERRUPTED
-    elif facts.overdue and (facts.caught or isinstance(error, Exception)):
+    elif facts.overdue and (facts.caught or is_a(error, Exception)):
         kind = OutcomeKind.TIMEOUT
-    elif facts.stray or not isinstance(error, Exception):
+    elif facts.stray or error is None or not is_a(error, Exception):
         kind = OutcomeKind.CRASH
     else:
         return _classify_error(error, facts.duration)
     return Outcome(kind, None, facts.duration, error)
 
 
-def _classify_error(error: Exception, duration: float) -> Outcome:
+def _classify_error(error: BaseException, duration: float) -> Outcome:
     # An instruction raised in a child of the handler's own nursery arrives as a group of one.
     said = next(leaves(error)) if _is_single(error) else error
-    if isinstance(said, RetryLater):
-        return Outcome(OutcomeKind.RETRY_LATER, None, duration, error, delay=said.after)
-    if isinstance(said, Snooze):
-        return Outcome(OutcomeKind.SNOOZE, None, duration, error, delay=said.seconds)
-    if isinstance(said, Discard):
-        return Outcome(OutcomeKind.DISCARD, None, duration, error)
-    return Outcome(OutcomeKind.ERROR, None, duration, error)
+    kind, delay = OutcomeKind.ERROR, None
+    if is_a(said, RetryLater):
+        kind, delay = OutcomeKind.RETRY_LATER, getattr(said, "after", None)
+    elif is_a(said, Snooze):
+        kind, delay = OutcomeKind.SNOOZE, getattr(said, "seconds", 0.0)
+    elif is_a(said, Discard):
+        kind = OutcomeKind.DISCARD
+    return Outcome(kind, None, duration, error, delay=delay)
 
 
 def _is_single(error: BaseException) -> bool:
@@ -114,7 +115,7 @@ def _retryable(outcome: Outcome, retry: Retry) -> bool:
         case OutcomeKind.CRASH:
             # Not an Exception, so ``on`` says nothing about it; it may still be ruled out by name.
             error = outcome.exception
-            return error is None or not isinstance(error, retry.never)
+            return error is None or not is_a(error, retry.never)
         case OutcomeKind.TIMEOUT:
             return retry.covers(TimeoutError())
         case _:
@@ -151,6 +152,15 @@ def _told(tell: Callable[[], str]) -> str:
 # dataclass does).
 _cause = BaseException.__dict__["__cause__"].__get__
 _context = BaseException.__dict__["__context__"].__get__
+_traceback = BaseException.__dict__["__traceback__"].__get__
+
+
+def skip_frames(error: BaseException, filename: str) -> None:
+    """Let the traceback begin after its first frames in ``filename``, if anything comes after."""
+    begin = traceback = _traceback(error)
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == filename:
+        traceback = traceback.tb_next
+    BaseException.with_traceback(error, traceback or begin)
 
 
 def strip_tracebacks(error: BaseException) -> None:
@@ -164,5 +174,4 @@ def strip_tracebacks(error: BaseException) -> None:
         seen.add(id(current))
         BaseException.with_traceback(current, None)
         todo += [_cause(current), _context(current)]
-        if isinstance(current, BaseExceptionGroup):
-            todo += current.exceptions
+        todo += members(current)

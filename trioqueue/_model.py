@@ -8,10 +8,10 @@ raises and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
 from ._errors import IllegalMove
 
@@ -54,7 +54,21 @@ class Move(StrEnum):
 
 _S, _M = State, Move
 
-_NEXT: Final[dict[Move, dict[State | None, State]]] = {
+
+class Row(dict[State | None, State]):
+    """One row of the table: ``row[state before]`` is the state after, or raises `IllegalMove`."""
+
+    def __init__(self, move: Move, states: Mapping[State | None, State]) -> None:
+        super().__init__(states)
+        self.move = move
+
+    def __missing__(self, state: State | None) -> NoReturn:
+        before = "not accepted yet" if state is None else state.value
+        msg = f"a task that is {before} cannot be {self.move.value}"
+        raise IllegalMove(msg)
+
+
+_ROWS: Final[dict[Move, dict[State | None, State]]] = {
     _M.SUBMITTED: {None: _S.READY},
     _M.DELAYED: {None: _S.SCHEDULED},
     _M.DUE: {_S.SCHEDULED: _S.READY},
@@ -79,7 +93,9 @@ _NEXT: Final[dict[Move, dict[State | None, State]]] = {
 }
 
 #: The life cycle, whole: move -> {state before: state after}. ``None``: not accepted yet.
-TABLE: Final[Mapping[Move, Mapping[State | None, State]]] = MappingProxyType(_NEXT)
+TABLE: Final[Mapping[Move, Row]] = MappingProxyType(
+    {move: Row(move, states) for move, states in _ROWS.items()}
+)
 
 #: States that only an explicit replay (from DEAD) can leave, and DEAD's own two ends.
 TERMINAL: Final = frozenset(
@@ -89,11 +105,7 @@ TERMINAL: Final = frozenset(
 
 def transition(state: State | None, move: Move) -> State:
     """The state after ``move``; `IllegalMove` if the table has no such row."""
-    try:
-        return TABLE[move][state]
-    except KeyError:
-        before = "not accepted yet" if state is None else state.value
-        raise IllegalMove(f"a task that is {before} cannot be {move.value}") from None
+    return TABLE[move][state]
 
 
 @final
@@ -131,6 +143,12 @@ class Options:
     expires: float | None = None
     delay: float = 0.0
     key: str | None = None
+    #: Nothing but a type, a queue and a priority has to be looked at when such a task is accepted.
+    plain: bool = field(init=False, repr=False, compare=False, default=True)
+
+    def __post_init__(self) -> None:
+        plain = not self.delay and self.expires is None and self.key is None
+        object.__setattr__(self, "plain", plain)
 
 
 @final
@@ -209,10 +227,7 @@ class Task:
 
     def move(self, move: Move) -> None:
         """Change the state as the table says, or raise `IllegalMove` and change nothing."""
-        try:
-            self.state = _NEXT[move][self.state]
-        except KeyError:
-            transition(self.state, move)  # raises, with the words
+        self.state = TABLE[move][self.state]
 
     def trace(self) -> Trail:
         """The task's `Trail`, made at the first use."""
@@ -243,15 +258,16 @@ class Lease:
         "token",
     )
 
+    holder: Any  # both are set by the worker, before anybody can look
+    deadline: float
+
     def __init__(self, task: Task, token: int, started_at: float) -> None:
         self.task = task
         self.token = token
         self.started_at = started_at
-        self.deadline = float("inf")
         self.cancel_requested = False
         self.lost = False
         self.settled: Outcome | None = None  # with what it ended; tells a repeat from a zombie
-        self.holder: Any = None
 
 
 class OutcomeKind(StrEnum):

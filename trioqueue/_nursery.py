@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def open_bare_nursery() -> AsyncIterator[trio.Nursery]:
     """A nursery that does not wrap what was not raised by several of its tasks at once.
 
@@ -21,11 +23,12 @@ async def open_bare_nursery() -> AsyncIterator[trio.Nursery]:
         async with trio.open_nursery() as nursery:
             try:
                 yield nursery
-            except trio.Cancelled:
-                raise
             except BaseException as error:
-                failed = error
+                # Cancelled belongs to a scope: ours (the background failed), or one further out.
+                cancelled, failed = _split(error)
                 nursery.cancel_scope.cancel(reason="the block raised")
+                if cancelled is not None:
+                    raise cancelled from None
     except BaseExceptionGroup as group:
         if failed is None:
             raise _collapse(group) from None
@@ -33,6 +36,15 @@ async def open_bare_nursery() -> AsyncIterator[trio.Nursery]:
         raise BaseExceptionGroup(msg, [failed, *group.exceptions]) from None
     if failed is not None:
         raise failed
+
+
+def _split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """What of an error is Cancelled, and what is not."""
+    if isinstance(error, trio.Cancelled):
+        return error, None
+    if isinstance(error, BaseExceptionGroup) and error.subgroup(trio.Cancelled) is not None:
+        return error.split(trio.Cancelled)
+    return None, error
 
 
 def _collapse(group: BaseExceptionGroup[BaseException]) -> BaseException:

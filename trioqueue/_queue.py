@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import Any, Final, ParamSpec, TypeVar, final
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from ._broker import QueueBroker
 from ._checks import (
@@ -215,7 +216,7 @@ class Queue:
     ) -> Handle[R]:
         """Accept one task now, or raise `trio.WouldBlock` if it is full. Not a checkpoint."""
         made = self._make(task, args, kwargs)
-        return Handle(self, self._broker.publish_nowait((made,))[0])
+        return Handle(self, self._broker.accept_nowait(made))
 
     async def submit_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
         """Accept all of ``calls`` (from ``task.bind(...)``) or none; waits until all of them fit.
@@ -507,6 +508,7 @@ def _check_sources(observers: Iterable[object], random: object, new_id: object) 
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def open_queue(
     tasks: TaskSet,
     *,

@@ -220,7 +220,7 @@ class TaskSet:
             check_hook("on_dead", on_dead)
         check_manager("lifespan", lifespan)
         check_manager("around", around)
-        self.retry: Final = Retry() if retry is None else retry
+        self.retry: Final = Retry() if retry is None else check_type("retry", retry, Retry)
         self.timeout: Final = (
             None if timeout is None else check_seconds("timeout", timeout, zero=False)
         )

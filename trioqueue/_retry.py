@@ -69,7 +69,7 @@ class Retry:
         """Whether ``error`` may be tried again at all."""
         on = cast("tuple[type[BaseException], ...]", self.on)
         never = cast("tuple[type[BaseException], ...]", self.never)
-        return all(isinstance(e, on) and not isinstance(e, never) for e in leaves(error))
+        return all(is_a(e, on) and not is_a(e, never) for e in leaves(error))
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -77,10 +77,28 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
     todo = [error]
     while todo:
         current = todo.pop()
-        if isinstance(current, BaseExceptionGroup):
-            todo += reversed(current.exceptions)
+        inner = members(current)
+        if inner:
+            todo += reversed(inner)
         else:
             yield current
+
+
+_members = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+
+def members(error: BaseException) -> tuple[BaseException, ...]:
+    """The errors in a group, not in the groups in it; none in an error that is not a group."""
+    held: tuple[BaseException, ...] = _members(error) if is_a(error, BaseExceptionGroup) else ()
+    return held
+
+
+Kinds = type[BaseException] | tuple[type[BaseException], ...]
+
+
+def is_a(error: BaseException | None, kinds: Kinds) -> bool:
+    """``isinstance``, without asking the error's own ``__class__``: that is user code."""
+    return issubclass(type(error), kinds)
 
 
 class RetryLater(Exception):

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import copy_context
 from functools import partial
+from threading import get_ident
 from typing import Any, Final, final
 
 import trio
@@ -31,14 +32,14 @@ from trio.lowlevel import (
 from ._broker import LocalBroker
 from ._current import CurrentTask, running
 from ._deadlock import Snapshot, Target, stuck_workers
-from ._decide import Facts, classify, decide
+from ._decide import Facts, classify, decide, skip_frames
 from ._errors import WouldDeadlock
 from ._events import logger
 from ._ki import protected
 from ._letters import dead_letter
 from ._model import Lease, Move, Outcome, OutcomeKind, Task
 from ._registry import TaskSet, TaskType
-from ._retry import leaves
+from ._retry import is_a, leaves
 from ._turn import Turn
 
 _RETURNED: Final = OutcomeKind.RETURNED
@@ -54,7 +55,9 @@ async def _call(
     kwargs: Mapping[str, object],
 ) -> object:
     """The frame between us and user code: Ctrl-C may interrupt what runs inside."""
-    return await handler(*args, **kwargs)
+    if kwargs:
+        return await handler(*args, **kwargs)
+    return await handler(*args)
 
 
 @disable_ki_protection
@@ -72,7 +75,7 @@ def _clock_is_virtual() -> bool:
 
 def _holds(error: BaseException | None, kind: type[BaseException]) -> bool:
     """Whether ``error`` is of ``kind``, or a group that holds one."""
-    return error is not None and any(isinstance(leaf, kind) for leaf in leaves(error))
+    return error is not None and any(is_a(leaf, kind) for leaf in leaves(error))
 
 
 @final
@@ -89,6 +92,7 @@ class Worker:
         "pool",
         "retired",
         "scope",
+        "spent",
         "took",
     )
 
@@ -101,7 +105,8 @@ class Worker:
         self.lease: Lease | None = None
         self.limited: str | None = None  # the type whose token it holds
         self.took = False  # a task, since its last rest
-        self.retired = False  # it must not take another task
+        self.spent = False  # its scope must be replaced before it takes another task
+        self.retired = False  # it must be replaced itself
 
     def admits(self, task_type: str) -> bool:
         """Whether this worker may start a task of the type now."""
@@ -115,8 +120,7 @@ class Worker:
         next attempts can share it; the first and any isolated attempt have theirs to the instant.
         """
         if timeout is None:
-            if self.deadline != math.inf:
-                self.deadline = self.scope.deadline = math.inf
+            self.deadline = self.scope.deadline = math.inf
             return
         wanted = now + timeout
         slack = 0.000_9 if timeout > 0.1 else timeout * 0.009  # under min(1 ms, 1 %)
@@ -126,19 +130,15 @@ class Worker:
             self.deadline = self.scope.deadline = wanted + slack if burst else wanted
 
     def is_clean(self) -> bool:
-        """Whether the handler left the context variables as they were; else the worker retires.
+        """Whether the handler left the context variables as they were; else the worker must go.
 
         A changed one never leaks to the next task, since a new worker begins in the context in
         which the queue was opened. By identity: ``==`` is user code, and equal is not the same.
         """
         pool = self.pool
         if len(copy_context()) != pool.variables:
-            self.retired = True
-        else:
-            for variable, value in pool.context:
-                if variable.get(None) is not value:
-                    self.retired = True
-        return not self.retired
+            return False
+        return all(variable.get(None) is value for variable, value in pool.context)
 
     def hold(self, task_type: TaskType[..., Any]) -> None:
         """Hold the token of the type of the task that was taken, and no other."""
@@ -198,6 +198,7 @@ class Pool:
         self._called_in = -1  # the turn in which it was called
         self._turn = Turn()
         self._waits: dict[Worker, list[Target]] = {}
+        self._thread = get_ident()
         self._context = copy_context()
         self._context.run(running.set, None)
         self.variables: Final = len(self._context)
@@ -301,6 +302,7 @@ class Pool:
         try:
             with trio.move_on_after(math.inf) as worker.scope:
                 worker.deadline = math.inf
+                worker.spent = False
                 await self._serve(worker)
         except BaseException as error:
             if worker.lease is None:
@@ -310,7 +312,9 @@ class Pool:
             self._ended(worker, worker.lease, escaped)
 
     async def _serve(self, worker: Worker) -> None:
+        """The loop: claim, run, settle. Returns when the scope, or the worker, must be replaced."""
         broker, turn, around, clock = self._broker, self._turn, self._tasks.around, self._now
+        types, admits = self._types, worker.admits
         while True:
             await checkpoint_if_cancelled()
             if self.stopping:
@@ -320,32 +324,42 @@ class Pool:
             if not (turn.left and now < turn.ends):
                 await self._rest(worker)
                 continue
-            turn.left -= 1
-            lease = broker.claim_nowait(worker.admits, now)
+            lease = broker.claim_nowait(admits, now)
             if lease is None:
                 await self._linger(worker)
                 continue
+            turn.left -= 1
             task = lease.task
-            task_type = self._types[task.type]
-            self._begin(worker, lease, task_type)
+            task_type = types[task.type]
+            self._begin(worker, lease, task_type, task.options.timeout)
             if task_type.is_async and around is None:
                 value = await _call(task_type.handler, task.args, task.kwargs)
             else:
                 value = await self._call_otherwise(task_type, lease)
-            if not self._returned(worker, lease, value):
+            now = clock()
+            worker.lease = None
+            broker.complete_nowait(lease, self._returned(worker, lease, value, now), now)
+            if worker.spent:
                 return
 
-    def _begin(self, worker: Worker, lease: Lease, task_type: TaskType[..., Any]) -> None:
+    def _begin(
+        self,
+        worker: Worker,
+        lease: Lease,
+        task_type: TaskType[..., Any],
+        timeout: float | None,
+    ) -> None:
         """Own the lease: from here on whatever happens to the worker settles it."""
         worker.lease = lease
         worker.took = True
         lease.holder = worker
         if worker.limited != task_type.name:
             worker.hold(task_type)
-        worker.arm(lease.started_at, lease.task.options.timeout)
+        if timeout is not None or worker.deadline != math.inf:
+            worker.arm(lease.started_at, timeout)
         lease.deadline = worker.deadline
         running.set(lease)
-        if self.idle:
+        if self.idle and not self._coming:
             self._call()
 
     async def _call_otherwise(self, task_type: TaskType[..., Any], lease: Lease) -> object:
@@ -373,22 +387,21 @@ class Pool:
             raise TypeError(msg)
         return value
 
-    def _returned(self, worker: Worker, lease: Lease, value: object) -> bool:
-        """Settle a success. ``False``: the worker's scope, or the worker, must be replaced."""
-        now = self._now()
-        worker.lease = None
+    def _returned(self, worker: Worker, lease: Lease, value: object, now: float) -> Outcome:
+        """The outcome of an attempt that returned; says whether its scope and worker are spent."""
         outcome = Outcome(_RETURNED, value, now - lease.started_at)
-        fresh = worker.is_clean()
         if now >= worker.deadline:
             outcome.late = True
-            fresh = False
+            worker.spent = True
         if lease.cancel_requested:
             outcome.cancel_ignored = True
-            fresh = False
+            worker.spent = True
+        # (The first half alone decides it in a program without context variables of its own.)
+        if len(copy_context()) != self.variables or (self.context and not worker.is_clean()):
+            worker.spent = worker.retired = True
         if lease.lost:
-            return False
-        self._broker.complete_nowait(lease, outcome, now)
-        return fresh
+            worker.spent = True
+        return outcome
 
     def _ended(self, worker: Worker, lease: Lease, error: BaseException | None) -> None:
         """Settle an attempt that did not return; raise again what must not be stopped here.
@@ -399,13 +412,15 @@ class Pool:
         """
         now = trio.current_time()
         worker.lease = None
-        worker.is_clean()
+        worker.retired |= not worker.is_clean()
         fatal = _holds(error, KeyboardInterrupt) or _holds(error, GeneratorExit)
         # Outside of the worker's own scope by now: -inf means that somebody above is cancelled.
         outer = fatal or trio.current_effective_deadline() == -math.inf
         stray = not outer and _holds(error, trio.Cancelled)
         overdue = now >= lease.deadline
         cause = None if isinstance(error, trio.Cancelled) and not stray else error
+        if cause is not None:
+            skip_frames(cause, __file__)  # a reader's own code comes first
         outcome = classify(
             lease,
             Facts(
@@ -414,7 +429,7 @@ class Pool:
         )
         if fatal:
             self.stopping = True  # nothing new is taken while the interrupt is on its way up
-            outcome.exception = None
+            outcome.exception = None  # it is not the task's, and it goes on with its traceback
         if outcome.kind is not OutcomeKind.LOST:
             task = lease.task
             retry = self._types[task.type].retry
@@ -507,15 +522,12 @@ class Pool:
 
     def _call(self) -> None:
         """Something may be ready: wake one worker, unless one is on its way already."""
-        if (
-            self.idle
-            and not self._coming
-            and not self.stopping
-            and self._broker.has_ready(self.admits)
-        ):
-            self._coming = True
+        # The lot itself is asked: a parked worker that was just cancelled counts as idle still.
+        if self._coming or self.stopping or not self._lot:
+            return
+        if self._broker.has_ready(self.admits):
             self._called_in = self._turn.number
-            self._lot.unpark()
+            self._coming = bool(self._lot.unpark())
 
     def _cancel(self, lease: Lease) -> None:
         """The broker says that a running task's cancellation was requested."""
@@ -535,7 +547,10 @@ class Pool:
 
     def report_progress(self, lease: Lease, done: float, total: float | None) -> None:
         """Store and tell how far a running task is; nothing once its lease is over."""
-        if lease.settled is None:
+        if get_ident() != self._thread:
+            # A handler in a thread of ours: what observers do is for Trio's thread.
+            trio.from_thread.run_sync(self.report_progress, lease, done, total)
+        elif lease.settled is None:
             lease.task.trace().progress = (done, total)
             if self._broker.events.observers:
                 self._broker.events.task("progressed", trio.current_time(), lease.task)

@@ -33,7 +33,18 @@ _Key = tuple[str, str, int, int]
 class Lane:
     """Ready tasks of one queue, type and priority, in a memory channel with a fixed buffer."""
 
-    __slots__ = ("_pop", "_push", "buffered", "head", "key", "level", "place", "queue", "type")
+    __slots__ = (
+        "_pop",
+        "_push",
+        "buffered",
+        "head",
+        "key",
+        "level",
+        "place",
+        "pop",
+        "queue",
+        "type",
+    )
 
     def __init__(self, key: _Key, buffer: int) -> None:
         self.key = key
@@ -41,6 +52,8 @@ class Lane:
         self.head: Task | None = None
         self.buffered = 0
         self._push, self._pop = trio.open_memory_channel[Task](buffer)
+        #: Remove and return the first buffered task. Count it off ``buffered`` oneself.
+        self.pop = self._pop.receive_nowait
 
     def append(self, task: Task) -> None:
         """Put ``task`` behind the others. Never waits."""
@@ -50,15 +63,6 @@ class Lane:
             self._compact()
             self._push.send_nowait(task)
         self.buffered += 1
-
-    def advance(self) -> Task | None:
-        """Make the next buffered task the head, and return it."""
-        if self.buffered:
-            self.buffered -= 1
-            self.head = self._pop.receive_nowait()
-        else:
-            self.head = None
-        return self.head
 
     def _compact(self) -> None:
         """Drop the tasks that are ready no more (cancelled, expired) from a full buffer.
@@ -96,8 +100,7 @@ class Lanes:
 
     def put(self, task: Task, *, front: bool = False) -> None:
         """Add a ready task: behind the others of its rank, or before all of its priority."""
-        self._order += 1
-        task.order = self._order
+        self._order = task.order = self._order + 1
         options = task.options
         key = (options.queue, task.type, -options.priority, 0 if front else 1)
         lane = self._lanes.get(key)
@@ -113,20 +116,28 @@ class Lanes:
     def take(self, admits: Admits, paused: Collection[str]) -> Task | None:
         """Remove and return the first task of an admitted type in a queue that is not paused."""
         heap = self._heap
-        passed: list[_Rank] = []
+        passed: list[_Rank] | None = None
         found: Task | None = None
         while heap:
             lane = heap[0][3]
             task = lane.head
             assert task is not None
-            if task.state is not _READY:  # cancelled or expired meanwhile: left here to be dropped
-                self._advance(lane)
-            elif admits(lane.type) and (not paused or lane.queue not in paused):
-                self._advance(lane)
+            ended = task.state is not _READY  # cancelled or expired: left here to be dropped
+            if ended or (admits(lane.type) and (not paused or lane.queue not in paused)):
+                if lane.buffered:
+                    lane.buffered -= 1
+                    lane.head = lane.pop()
+                else:
+                    lane.head = None
+                if lane.head is None or len(heap) > 1:
+                    self._rank_first(lane)
+                if ended:
+                    continue
                 found = task
                 break
-            else:
-                passed.append(heapq.heappop(heap))
+            if passed is None:
+                passed = []
+            passed.append(heapq.heappop(heap))
         if passed:
             self._rank_the_only_one()
             for rank in passed:
@@ -148,12 +159,10 @@ class Lanes:
             assert lane.head is not None
             self._heap[0] = (lane.level, lane.place, lane.head.order, lane)
 
-    def _advance(self, lane: Lane) -> None:
-        """Replace the head of the lane that ranks first."""
-        task = lane.advance()
-        if task is not None:
-            if len(self._heap) > 1:
-                heapq.heapreplace(self._heap, (lane.level, lane.place, task.order, lane))
+    def _rank_first(self, lane: Lane) -> None:
+        """The lane that ranked first has a new head, or none."""
+        if lane.head is not None:
+            heapq.heapreplace(self._heap, (lane.level, lane.place, lane.head.order, lane))
             return
         heapq.heappop(self._heap)
         if len(self._lanes) > _KEPT:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final, final
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from .._broker import Admits, Counts
 from .._deadlock import RoomWait, Waiting
@@ -26,6 +27,7 @@ from .._letters import DeadLetter, Unfinished, dead_letter, unfinished
 from .._model import (
     ERRORS_KEPT,
     MAX_LOSSES,
+    TABLE,
     TERMINAL,
     ErrorRecord,
     Lease,
@@ -42,7 +44,11 @@ from ._lanes import Lanes
 from ._room import CLOSED, Room
 from ._timer import Timer
 
-# Members as constants: an attribute of an Enum class costs four times as much to look up.
+# As constants: an attribute of an Enum class costs four times as much to look up. On the way that
+# nearly all tasks go a row of the table is asked without the call of ``Task.move``.
+_SUBMIT: Final = TABLE[Move.SUBMITTED]
+_START: Final = TABLE[Move.STARTED]
+_SUCCEED: Final = TABLE[Move.SUCCEEDED]
 _DELAYED: Final = Move.DELAYED
 _STARTED: Final = Move.STARTED
 _SUBMITTED: Final = Move.SUBMITTED
@@ -115,25 +121,54 @@ class MemoryBroker:
         if self._closed:
             raise QueueClosed(CLOSED)
         room = self._room_for(tasks)
-        places = self._count_new(tasks, room)
-        if places:
-            room.take_nowait(places)
+        places = len(tasks)
+        if room.line or room.used + places > room.capacity:
+            places = self._count_new(tasks, room)  # what is known already needs no place
+            if places:
+                room.take_nowait(places)
+        else:
+            room.used += places
         return self._accept(tasks, room, places)
 
+    def accept_nowait(self, task: Task) -> Task:
+        """See `LocalBroker`. For the plain task, of which nothing else is to be looked at."""
+        room = self._room
+        task_id = task.id
+        if (
+            not task.options.plain
+            or self._closed
+            or room.line
+            or room.used >= room.capacity
+            or task_id in self._table
+            or task_id in self._ended
+            or task_id in self._ended_before
+            or task_id in self._dead
+        ):
+            return self.publish_nowait((task,))[0]
+        task.state = _SUBMIT[task.state]
+        task.accepted_at = now = self._now()
+        room.used += 1
+        self._table[task_id] = task
+        self._submitted += 1
+        self._lanes.put(task)
+        if self.events.observers:
+            self.events.task(_SUBMITTED, now, task)
+        if self._drained is not None:
+            self._check_drain(task)
+        self._notify()
+        return task
+
     def _room_for(self, tasks: Sequence[Task]) -> Room:
-        if not tasks or not tasks[0].options.delay:
-            return self._room
-        return self._delayed
+        """The room that the tasks need. `InvalidTask` if they are not all of one kind."""
+        delayed = bool(tasks) and tasks[0].options.delay > 0
+        if len(tasks) > 1 and any((task.options.delay > 0) is not delayed for task in tasks):
+            msg = "publish takes tasks that are all delayed, or none of them"
+            raise InvalidTask(msg)
+        return self._delayed if delayed else self._room
 
     def _count_new(self, tasks: Sequence[Task], room: Room) -> int:
         """How many places in ``room`` the tasks need; an error if it can never have them."""
-        count = 0
-        for task in tasks:
-            if self._known(task) is None:
-                count += 1
-            if (task.options.delay > 0) is not (room is self._delayed):
-                msg = "publish takes tasks that are all delayed, or none of them"
-                raise InvalidTask(msg)
+        count = sum(self._known(task) is None for task in tasks)
         if count > room.capacity:
             what = "delayed_capacity" if room is self._delayed else "capacity"
             msg = f"{count} tasks can never fit at once, as {what} is {room.capacity}: submit fewer"
@@ -142,32 +177,33 @@ class MemoryBroker:
 
     def _known(self, task: Task) -> Task | None:
         """The task of the same id, or the live one that holds the same key."""
-        task_id, key = task.id, task.options.key
-        if (
-            task_id in self._table
-            or task_id in self._ended
-            or task_id in self._ended_before
-            or task_id in self._dead
-        ):
-            return self.get(task_id)
-        return None if key is None else self._keys.get((task.options.queue, key))
+        known = self.get(task.id)
+        if known is None and task.options.key is not None:
+            known = self._keys.get((task.options.queue, task.options.key))
+        return known
 
     def _accept(self, tasks: Sequence[Task], room: Room, places: int) -> list[Task]:
         """Accept ``tasks``, for which ``places`` are taken. One step; gives back what is left."""
         now = self._now()
+        table, ended, before, dead = self._table, self._ended, self._ended_before, self._dead
         accepted: list[Task] = []
         for task in tasks:
-            known = self._known(task)
-            if known is None:
-                places -= 1
-                self._enter(task, now)
-            accepted.append(task if known is None else known)
+            task_id = task.id
+            if (
+                task.options.key is not None
+                or task_id in table
+                or task_id in ended
+                or task_id in before
+                or task_id in dead
+            ) and (known := self._known(task)) is not None:
+                accepted.append(known)
+                continue
+            places -= 1
+            self._enter(task, now)
+            accepted.append(task)
         if places:  # somebody else took a key while we waited, or a batch repeats one
             room.give(places)
-        if self._on_ready is not None:
-            self._on_ready()
-        if self._ready_event is not None:
-            self._notify()
+        self._notify()
         return accepted
 
     def _enter(self, task: Task, now: float) -> None:
@@ -175,18 +211,17 @@ class MemoryBroker:
         task.accepted_at = now
         self._table[task.id] = task
         self._submitted += 1
-        if options.key is not None:
-            self._keys[options.queue, options.key] = task
         if options.delay > 0:
             task.move(_DELAYED)
             self._due[task.id] = now + options.delay
             self._apart.add(task.id)
-            self._set_alarm(task)
         else:
-            task.move(_SUBMITTED)
+            task.state = _SUBMIT[task.state]
             self._lanes.put(task)
-            if options.expires is not None:
-                self._set_alarm(task)
+        if options.key is not None:
+            self._keys[options.queue, options.key] = task
+        if options.delay > 0 or options.expires is not None:
+            self._set_alarm(task)
         if self.events.observers:
             name = _DELAYED if options.delay > 0 else _SUBMITTED
             self.events.task(name, now, task, delay=options.delay or None)
@@ -219,7 +254,7 @@ class MemoryBroker:
             self._admit(task)
         else:
             # Due, but the queue is full: ahead of waiting submitters, as soon as there is room.
-            self._room.urgent[task_id] = partial(self._admit, task)
+            self._room.add_urgent(task_id, partial(self._admit, task))
             self._due[task_id] = float("inf")
             self._set_alarm(task)
 
@@ -293,7 +328,7 @@ class MemoryBroker:
                 if now >= self._expires_at(task):
                     self._end_waiting(task, Move.EXPIRED, OutcomeKind.EXPIRED)
                     continue
-            task.move(_STARTED)
+            task.state = _START[task.state]
             task.deliveries = token = task.deliveries + 1
             task.lease = lease = Lease(task, token, now)
             self._running += 1
@@ -347,23 +382,39 @@ class MemoryBroker:
             self.events.task(
                 settlement.move, now, task, outcome=settlement.outcome, delay=delay, attempt=attempt
             )
+        if settlement.move is Move.SNOOZED and settlement.delay > 0:
+            self._set_apart(task)
         self._follow(task)
         return True
 
     def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """See `LocalBroker`."""
+        """See `LocalBroker`. The way of nearly all tasks, so `_leave` is written out in it."""
         task = lease.task
         if task.lease is not lease:
             return self._refuse(lease, outcome, now)
-        task.move(_SUCCEEDED)
+        task.state = _SUCCEED[task.state]
         task.lease = None
         self._running -= 1
         lease.settled = outcome
         self._succeeded += 1
         task.args, task.kwargs = (), _NO_KWARGS  # nobody can need them any more
-        self._leave(task, outcome)
+        task.outcome = outcome
+        task_id = task.id
+        del self._table[task_id]
+        if task.options.key is not None:
+            del self._keys[task.options.queue, task.options.key]
+        self._ended[task_id] = task
+        if len(self._ended) >= self._results:
+            self._grow_old()
+        if self._settled:
+            self._tell(task)
         if self.events.observers:
             self.events.task(_SUCCEEDED, now, task, outcome=outcome)
+        # The place comes last: it may let another task in, which is a later event.
+        room = self._room
+        room.used -= 1
+        if room.line or not room.used:
+            room.give(0)
         return True
 
     def _refuse(self, lease: Lease, outcome: Outcome, now: float) -> bool:
@@ -378,7 +429,8 @@ class MemoryBroker:
     def _record(settlement: Settlement, attempt: int) -> ErrorRecord | None:
         """The error of the attempt as text, if there is one to keep."""
         outcome = settlement.outcome
-        if settlement.failed or (outcome.exception and outcome.kind is not OutcomeKind.SNOOZE):
+        kind = outcome.kind
+        if settlement.failed or (outcome.exception is not None and kind is not OutcomeKind.SNOOZE):
             outcome.error = record_error(outcome, attempt)
         return outcome.error
 
@@ -396,17 +448,16 @@ class MemoryBroker:
                 self._schedule(task, settlement.delay)
             case Move.SNOOZED:
                 task.trace().snoozes += 1
-                if settlement.delay > 0:
-                    self._set_apart(task)
                 self._schedule(task, settlement.delay)
             case move:
                 raise AssertionError(move)
 
     def _follow(self, task: Task) -> None:
         """What follows, now that everybody knows: moves and events of their own."""
-        if task.state is State.DEAD:
+        if task.id not in self._table:
+            self._give_place(task)
             self._evict()
-        elif task.id in self._table:
+        else:
             if task.state is State.SCHEDULED and task.id not in self._timer:
                 self._become_due(task)  # in no time: a retry or a snooze without a delay
             self._waits_again(task)
@@ -445,9 +496,10 @@ class MemoryBroker:
         self._due.pop(task.id, None)
         self._leave(task, outcome)
         self._emit(move, task, outcome)
+        self._give_place(task)
 
     def _leave(self, task: Task, outcome: Outcome) -> None:
-        """An open task has ended: out of the table, its place and its key are free again."""
+        """An open task has ended: out of the table, its key free again."""
         task_id = task.id
         del self._table[task_id]
         task.outcome = outcome
@@ -457,19 +509,26 @@ class MemoryBroker:
             self._remember(task)
         if self._settled:
             self._tell(task)
-        if self._apart and task_id in self._apart:
-            self._apart.remove(task_id)
-            self._room.urgent.pop(task_id, None)
+
+    def _give_place(self, task: Task) -> None:
+        """The place of a task that has left is free. After its event, since others follow."""
+        if task.id in self._apart:
+            self._apart.remove(task.id)
+            self._room.drop_urgent(task.id)
             self._delayed.give()
         else:
             self._room.give()
 
     def _remember(self, task: Task) -> None:
-        """Keep a tombstone. When the young generation is full, the old one goes."""
+        """Keep a tombstone."""
         self._ended[task.id] = task
         if len(self._ended) >= self._results:
-            self._ended_before = self._ended if self._results else {}
-            self._ended = {}
+            self._grow_old()
+
+    def _grow_old(self) -> None:
+        """The young generation of tombstones is full: the old one goes."""
+        self._ended_before = self._ended if self._results else {}
+        self._ended = {}
 
     def _tell(self, task: Task) -> None:
         event = self._settled.pop(task.id, None)
@@ -484,7 +543,7 @@ class MemoryBroker:
 
     def _evict(self) -> None:
         """Make room for the last dead letter, if there are too many now."""
-        if len(self._dead) > self._dead_capacity:
+        while len(self._dead) > self._dead_capacity:
             evicted = self._dead.popitem(last=False)[1]
             self._forget_letter(evicted, Move.EVICTED)
             logger.warning(
@@ -756,6 +815,7 @@ class MemoryBroker:
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def open_memory_broker(
     capacity: int = 100,
     *,

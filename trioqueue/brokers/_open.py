@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from trio.lowlevel import enable_ki_protection
+
 from .._broker import QueueBroker
 from .._errors import InvalidTask
 from ._memory import MemoryBroker, open_memory_broker
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def open_broker(
     broker: object, *, capacity: int, delayed_capacity: int, dead_capacity: int, results: int
 ) -> AsyncIterator[QueueBroker]:

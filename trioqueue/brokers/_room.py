@@ -30,18 +30,19 @@ class Room:
     """``capacity`` places. Whoever is let in holds its places already when it wakes.
 
     Strictly in order: a large request at the head is not overtaken by small ones behind it, or it
-    might wait for ever. ``urgent`` (by task id) comes before all of them: each is called when there
-    is a place for it, and takes it. While anything is urgent no place is free.
+    might wait for ever. What is urgent comes before all of
+    them; while anything is, no place is free.
     """
 
-    __slots__ = ("_on_empty", "_waiters", "capacity", "closed", "urgent", "used")
+    __slots__ = ("_on_empty", "_urgent", "_waiters", "capacity", "closed", "line", "used")
 
     def __init__(self, capacity: int, on_empty: Callable[[], object]) -> None:
         self.capacity: Final = capacity
-        self._on_empty = on_empty
         self.used = 0
         self.closed = False
-        self.urgent: OrderedDict[str, Callable[[], object]] = OrderedDict()
+        self.line = 0  # how many are urgent or wait: whoever comes now is behind them
+        self._on_empty = on_empty
+        self._urgent: OrderedDict[str, Callable[[], object]] = OrderedDict()
         self._waiters: deque[_Waiter] = deque()
 
     @property
@@ -58,18 +59,28 @@ class Room:
         return self.used + count <= self.capacity
 
     def take_nowait(self, count: int) -> None:
-        """Take ``count`` places now, or raise `trio.WouldBlock` (others may be waiting already)."""
-        if self._waiters or self.used + count > self.capacity:
+        """Take ``count`` places now, or raise `trio.WouldBlock` (others may be in line already)."""
+        if self.line or self.used + count > self.capacity:
             raise trio.WouldBlock
         self.used += count
 
     def give(self, count: int = 1) -> None:
         """Give places back, and let in those who wait for them."""
         self.used -= count
-        if self._waiters or self.urgent:
+        if self.line:
             self._grant()
         if not self.used:
             self._on_empty()
+
+    def add_urgent(self, task_id: str, admit: Callable[[], object]) -> None:
+        """Call ``admit``, which takes one place, as soon as there is one."""
+        self._urgent[task_id] = admit
+        self.line = len(self._urgent) + len(self._waiters)
+
+    def drop_urgent(self, task_id: str) -> None:
+        """It is urgent no more."""
+        self._urgent.pop(task_id, None)
+        self.line = len(self._urgent) + len(self._waiters)
 
     async def take(self, count: int) -> None:
         """Take ``count`` places, waiting for them. Raises `QueueClosed` if closed meanwhile.
@@ -79,6 +90,7 @@ class Room:
         """
         waiter = _Waiter(count)
         self._waiters.append(waiter)
+        self.line += 1
         try:
             await waiter.event.wait()
         except BaseException:
@@ -99,16 +111,18 @@ class Room:
             self.give(waiter.count)
         else:
             self._waiters.remove(waiter)
+            self.line -= 1
             self._grant()  # the next one may be smaller
 
     def _grant(self) -> None:
         """Let in whoever is first in line, as long as there is room."""
-        while self.urgent and self.fits(1):
-            self.urgent.popitem(last=False)[1]()
-        if self.closed:
-            return
-        while self._waiters and self.fits(self._waiters[0].count):
+        while self._urgent and self.fits(1):
+            admit = self._urgent.popitem(last=False)[1]
+            self.line -= 1
+            admit()
+        while not self.closed and self._waiters and self.fits(self._waiters[0].count):
             waiter = self._waiters.popleft()
+            self.line -= 1
             self.used += waiter.count
             waiter.granted = True
             waiter.event.set()
