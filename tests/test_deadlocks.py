@@ -96,7 +96,7 @@ async def test_a_result_may_be_waited_for_while_a_worker_is_left(
 async def test_the_last_worker_that_would_wait_is_told(autojump_clock: MockClock) -> None:
     """And only that one: the others get their results."""
     async with opened(tasks, workers=3) as queue:
-        handles = [await queue.submit(ask) for _ in range(3)]
+        handles = await queue.submit_many([ask.bind() for _ in range(3)])
         assert sorted(await outcomes(queue, *handles)) == [False, False, True]
 
 

@@ -94,3 +94,20 @@ async def test_the_oldest_letter_makes_room(caplog: pytest.LogCaptureFixture) ->
         (record,) = caplog.records
         assert "0" in record.getMessage()
         assert "dead_capacity" in record.getMessage()
+
+
+async def test_a_task_that_is_lost_again_and_again_is_stopped() -> None:
+    """Ten leases may be lost; one more and it is dead, since it may be what kills its process."""
+    async with open_memory_broker() as broker:
+        task = a_task("1")
+        await broker.publish([task])
+        for losses in range(1, 11):
+            take(broker)
+            assert broker.revoke("1")
+            assert (task.state, task.failures, task.trace().losses) == (State.READY, 0, losses)
+        take(broker)
+        assert broker.revoke("1")
+        check_places(broker)
+        (letter,) = broker.dead_letters()
+        assert "lost 11 times" in str(letter.error)
+        assert await broker.replay("1") is task

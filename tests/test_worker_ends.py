@@ -165,3 +165,48 @@ async def test_a_snooze_from_a_child_task_is_granted(autojump_clock: MockClock) 
     attempts = Attempts(group, "value", retry=ONCE)
     assert (await attempts.run()).value == "value"
     assert attempts.starts == [0, 9]
+
+
+# --- leases that are lost ------------------------------------------------------------------------
+
+
+async def test_a_handler_that_lost_its_lease_is_cancelled_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """Nothing is written, no attempt is used, and the task is delivered again with a new token."""
+    attempts = Attempts(trio.sleep_forever, "value", retry=ONCE)
+    async with opened(attempts.tasks, workers=1) as queue:
+        handle = await queue.submit(attempts.type)
+        await trio.sleep(1)
+        assert queue._broker.revoke(handle.id)
+        outcome = await handle.wait()
+        assert (outcome.value, attempts.starts) == ("value", [0, 1])
+        assert history(queue, handle.id) == [
+            *("submitted", "started", "lost", "started", "succeeded")
+        ]
+        assert (handle.attempt, queue.statistics().dead) == (1, 0)
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises"])
+async def test_what_a_zombie_writes_is_refused(ends: str, autojump_clock: MockClock) -> None:
+    """A handler that goes on after it lost its lease cannot end the task, one way or the other."""
+
+    async def zombie() -> str:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(9)
+        if ends == "raises":
+            raise OSError("zombie")
+        return "zombie"
+
+    async def second() -> str:
+        await trio.sleep(20)
+        return "second"
+
+    attempts = Attempts(zombie, second, retry=ONCE)
+    async with opened(attempts.tasks, workers=2) as queue:
+        handle = await queue.submit(attempts.type)
+        await trio.sleep(1)
+        assert queue._broker.revoke(handle.id)
+        outcome = await handle.wait()
+    assert (outcome.value, attempts.starts, trio.current_time()) == ("second", [0, 1], 21)
+    assert outcome.error is None
