@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from ._ki import protected
@@ -74,13 +73,17 @@ class Emitter:
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Start to observe; call what is returned to stop."""
-        # Wrapped, so that one callable can observe twice and stop once.
-        entry: Observer = partial(observer)
-        self.observers = (*self.observers, entry)
-        return lambda: self._drop(entry)
+        self.observers = (*self.observers, observer)
+        return lambda: self._drop(observer)
 
     def _drop(self, observer: Observer) -> None:
-        self.observers = tuple(other for other in self.observers if other is not observer)
+        """Drop it once: the same callable may observe twice."""
+        kept = list(self.observers)
+        for index, other in enumerate(kept):
+            if other is observer:
+                del kept[index]
+                break
+        self.observers = tuple(kept)
 
     def task(
         self,

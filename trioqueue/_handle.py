@@ -11,12 +11,12 @@ from ._model import Outcome, OutcomeKind, State, Task
 if TYPE_CHECKING:
     from ._queue import Queue
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @final
 @protected
-class Handle(Generic[R]):
+class Handle(Generic[R_co]):
     """A task that was accepted. Costs nothing while nobody waits on it; may be dropped.
 
     Holds the task, and so its result, for as long as it is kept itself.
@@ -64,7 +64,7 @@ class Handle(Generic[R]):
             return await self.wait()
         return outcome
 
-    async def result(self) -> R:
+    async def result(self) -> R_co:
         """Wait for what the handler returns.
 
         A checkpoint. Cancelled: changes nothing. Never waits for what cannot come: raises
@@ -73,7 +73,7 @@ class Handle(Generic[R]):
         """
         outcome = await self.wait()
         if outcome.kind is OutcomeKind.RETURNED:
-            return cast("R", outcome.value)
+            return cast("R_co", outcome.value)
         raise self._error(outcome) from outcome.exception
 
     def _error(self, outcome: Outcome) -> TaskError:

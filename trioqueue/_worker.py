@@ -418,7 +418,7 @@ class Pool:
         outer = fatal or trio.current_effective_deadline() == -math.inf
         stray = not outer and _holds(error, trio.Cancelled)
         overdue = now >= lease.deadline
-        cause = None if isinstance(error, trio.Cancelled) and not stray else error
+        cause = None if is_a(error, trio.Cancelled) and not stray else error
         if cause is not None:
             skip_frames(cause, __file__)  # a reader's own code comes first
         outcome = classify(

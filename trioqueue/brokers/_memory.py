@@ -49,7 +49,6 @@ from ._timer import Timer
 _SUBMIT: Final = TABLE[Move.SUBMITTED]
 _START: Final = TABLE[Move.STARTED]
 _SUCCEED: Final = TABLE[Move.SUCCEEDED]
-_DELAYED: Final = Move.DELAYED
 _STARTED: Final = Move.STARTED
 _SUBMITTED: Final = Move.SUBMITTED
 _SUCCEEDED: Final = Move.SUCCEEDED
@@ -145,25 +144,21 @@ class MemoryBroker:
             or task_id in self._dead
         ):
             return self.publish_nowait((task,))[0]
-        task.state = _SUBMIT[task.state]
-        task.accepted_at = now = self._now()
         room.used += 1
-        self._table[task_id] = task
-        self._submitted += 1
-        self._lanes.put(task)
-        if self.events.observers:
-            self.events.task(_SUBMITTED, now, task)
-        if self._drained is not None:
-            self._check_drain(task)
+        self._enter(task, self._now())
         self._notify()
         return task
 
     def _room_for(self, tasks: Sequence[Task]) -> Room:
         """The room that the tasks need. `InvalidTask` if they are not all of one kind."""
-        delayed = bool(tasks) and tasks[0].options.delay > 0
-        if len(tasks) > 1 and any((task.options.delay > 0) is not delayed for task in tasks):
-            msg = "publish takes tasks that are all delayed, or none of them"
-            raise InvalidTask(msg)
+        if not tasks:
+            return self._room
+        first = tasks[0].options
+        delayed = first.delay > 0
+        for task in tasks:
+            if task.options is not first and (task.options.delay > 0) is not delayed:
+                msg = "publish takes tasks that are all delayed, or none of them"
+                raise InvalidTask(msg)
         return self._delayed if delayed else self._room
 
     def _count_new(self, tasks: Sequence[Task], room: Room) -> int:
@@ -207,26 +202,36 @@ class MemoryBroker:
         return accepted
 
     def _enter(self, task: Task, now: float) -> None:
-        options = task.options
+        """Accept one task, whose place is taken."""
         task.accepted_at = now
         self._table[task.id] = task
         self._submitted += 1
+        if task.options.plain:
+            name = _SUBMITTED
+            task.state = _SUBMIT[task.state]
+            self._lanes.put(task)
+        else:
+            name = self._enter_special(task, now)
+        if self.events.observers:
+            self.events.task(name, now, task, delay=task.options.delay or None)
+        if self._drained is not None:
+            self._check_drain(task)
+
+    def _enter_special(self, task: Task, now: float) -> Move:
+        """A task with a key, a delay or an expiry."""
+        options = task.options
+        name = Move.DELAYED if options.delay > 0 else _SUBMITTED
+        task.move(name)
+        if options.key is not None:
+            self._keys[options.queue, options.key] = task
         if options.delay > 0:
-            task.move(_DELAYED)
             self._due[task.id] = now + options.delay
             self._apart.add(task.id)
         else:
-            task.state = _SUBMIT[task.state]
             self._lanes.put(task)
-        if options.key is not None:
-            self._keys[options.queue, options.key] = task
         if options.delay > 0 or options.expires is not None:
             self._set_alarm(task)
-        if self.events.observers:
-            name = _DELAYED if options.delay > 0 else _SUBMITTED
-            self.events.task(name, now, task, delay=options.delay or None)
-        if self._drained is not None:
-            self._check_drain(task)
+        return name
 
     # --- time ----------------------------------------------------------------------------------
 
