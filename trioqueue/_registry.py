@@ -112,7 +112,8 @@ class TaskType(Generic[P, R]):
 
         Raises `InvalidArguments` if they do not fit the handler's signature.
         """
-        self.check_arguments(args, kwargs)
+        if kwargs or len(args) != self.plain:
+            self.check_arguments(args, kwargs)
         return Call(self, args, kwargs)
 
     def check_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:

@@ -110,7 +110,7 @@ class Worker:
 
     def admits(self, task_type: str) -> bool:
         """Whether this worker may start a task of the type now."""
-        return task_type == self.limited or self.pool.admits(task_type)
+        return task_type == self.limited or task_type in self.pool.admitted
 
     def arm(self, now: float, timeout: float | None) -> None:
         """Set the scope's deadline for an attempt that starts now: never early, and hardly late.
@@ -147,6 +147,8 @@ class Worker:
         if limiter is not None:
             limiter.acquire_on_behalf_of_nowait(self)
             self.limited = task_type.name
+            if not limiter.available_tokens:
+                self.pool.admitted.discard(task_type.name)
 
     def let_go(self) -> None:
         """Give the token back, if it holds one."""
@@ -154,6 +156,7 @@ class Worker:
             limiter = self.pool.limiters[self.limited]
             assert limiter is not None
             limiter.release_on_behalf_of(self)
+            self.pool.admitted.add(self.limited)
             self.limited = None
 
 
@@ -187,6 +190,9 @@ class Pool:
             limit = task_type.limit
             limiter = None if limit is None else trio.CapacityLimiter(limit)
             self.limiters[task_type.name] = limiter
+        #: The types of which a worker that holds no token may take a task: known, with a token left.
+        self.admitted: Final = set(self.limiters)
+        self._admits: Final = self.admitted.__contains__
         self._tasks = tasks
         self._random = random
         self._scope = trio.CancelScope()  # of all workers; its deadline is the end of the grace
@@ -250,7 +256,7 @@ class Pool:
         """One worker's life. Replaced if it ends early: cancelled alone, or in a spoilt context."""
         try:
             with worker.life:
-                if not self._broker.has_ready(self.admits):
+                if not self._broker.has_ready(self._admits):
                     await self._park(worker)
                 while not worker.retired:
                     await self._serve_in_scope(worker)
@@ -513,19 +519,12 @@ class Pool:
         if turn.number == number:
             turn.begin(self._now())
 
-    def admits(self, task_type: str) -> bool:
-        """Whether the type is known here and has a token left."""
-        limiter = self.limiters.get(task_type, self)
-        if limiter is None:
-            return True
-        return isinstance(limiter, trio.CapacityLimiter) and limiter.available_tokens > 0
-
     def _call(self) -> None:
         """Something may be ready: wake one worker, unless one is on its way already."""
         # The lot itself is asked: a parked worker that was just cancelled counts as idle still.
         if self._coming or self.stopping or not self._lot:
             return
-        if self._broker.has_ready(self.admits):
+        if self._broker.has_ready(self._admits):
             self._called_in = self._turn.number
             self._coming = bool(self._lot.unpark())
 
