@@ -245,6 +245,51 @@ async def test_two_batches_that_need_each_others_places_are_told(
     assert True in found
 
 
+@tasks.task(limit=1)
+async def one(before: float = 0) -> str:
+    """Of a type that runs one at a time; submits a leaf, and so waits for room."""
+    await trio.sleep(before)
+    await current_task().queue.submit(leaf)
+    return "submitted"
+
+
+async def test_the_place_of_one_that_expires_may_go_to_one_ahead(
+    autojump_clock: MockClock,
+) -> None:
+    """A delayed task that falls due goes first: and it cannot run while the only worker waits."""
+    async with opened(tasks, workers=1, capacity=2) as queue:
+        handle = await queue.submit(submit, 1, 1)
+        await queue.options(expires=5).submit(leaf)
+        await queue.options(delay=3).submit(leaf)
+        assert await outcomes(queue, handle) == [True]
+
+
+async def test_a_place_may_go_to_one_ahead_that_lacks_its_token(autojump_clock: MockClock) -> None:
+    async with opened(tasks, workers=2, capacity=2) as queue:
+        handle = await queue.submit(one, 2)
+        await queue.submit(leaf, 5)
+        await queue.options(delay=1).submit(one)
+        assert await outcomes(queue, handle) == [True]
+
+
+async def test_a_place_may_go_to_a_submitter_ahead(autojump_clock: MockClock) -> None:
+    async with opened(tasks, workers=2, capacity=2) as queue, trio.open_nursery() as nursery:
+        handle = await queue.submit(one, 2)
+        await queue.submit(leaf, 5)
+        nursery.start_soon(queue.submit, one)
+        assert await outcomes(queue, handle) == [True]
+
+
+async def test_a_place_may_go_to_one_ahead_that_came_later(autojump_clock: MockClock) -> None:
+    """So it is not enough to look when the wait begins."""
+    async with opened(tasks, workers=2, capacity=2) as queue:
+        handle = await queue.submit(one, 1)
+        await queue.submit(leaf, 5)
+        await trio.sleep(2)
+        await queue.options(delay=1).submit(one)
+        assert await outcomes(queue, handle) == [True]
+
+
 async def test_a_wait_that_was_given_up_counts_no_more(autojump_clock: MockClock) -> None:
     local = TaskSet(retry=ONCE)
 
