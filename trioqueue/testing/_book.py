@@ -57,7 +57,11 @@ class Account:
         self.backing_off = False  # scheduled by a retry: it keeps its place in the bound
         self.delivery = 0
         self.failures = 0
-        self.rank = (0, 0, 0)  # (-priority, 0 if given back by a stop else 1, order)
+        self.rank: tuple[int, int, int] = (
+            0,
+            0,
+            0,
+        )  # (-priority, 0 if given back by a stop else 1, order)
 
     @property
     def is_open(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from .. import Queue
 
 
 @contextmanager
-def failing(queue: Queue, verb: str, error: BaseException, *, after: int = 0) -> Iterator[None]:
+def failing(queue: Queue, verb: str, error: BaseException, *, after: int = 0) -> Generator[None]:
     """Within the block, the broker of ``queue`` raises ``error`` from ``verb``. ::
 
         with pytest.raises(OSError):
@@ -22,9 +22,9 @@ def failing(queue: Queue, verb: str, error: BaseException, *, after: int = 0) ->
     ``verb``: the name of a method of the broker protocols; the call changes nothing. ``after``: so
     many calls succeed first. A broker's failure is not a task's: it crashes the queue's block.
     """
-    broker: Any = queue._broker
-    method = getattr(broker, verb)
-    shadowed = vars(broker).get(verb)
+    method: Any = getattr(queue._broker, verb)
+    own: dict[str, Any] = vars(queue._broker)
+    shadowed = own.get(verb)
     left = after
 
     def fail(*args: Any, **kwargs: Any) -> Any:
@@ -34,11 +34,11 @@ def failing(queue: Queue, verb: str, error: BaseException, *, after: int = 0) ->
             return method(*args, **kwargs)
         raise error
 
-    vars(broker)[verb] = fail
+    own[verb] = fail
     try:
         yield
     finally:
         if shadowed is None:
-            del vars(broker)[verb]
+            del own[verb]
         else:
-            vars(broker)[verb] = shadowed
+            own[verb] = shadowed

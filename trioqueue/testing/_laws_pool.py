@@ -46,7 +46,7 @@ def limits_hold(history: History) -> Iterator[str]:
 def capacity_holds(history: History) -> Iterator[str]:
     """Ready, running and backing off: never more than the queue has room for."""
     for entry, book in walk(history):
-        if isinstance(entry, Seen):
+        if isinstance(entry, (Seen, Quiet, Left)):
             count = book.counts[State.READY] + book.counts[State.RUNNING]
             count += sum(account.backing_off for account in book.in_state(State.SCHEDULED))
             if count > history.capacity:

@@ -6,7 +6,7 @@ emits, the handlers' own beginnings and ends, and what the callers of submit wer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, cast
@@ -103,7 +103,7 @@ class Ledger:
 
     @contextmanager
     @enable_ki_protection
-    def witness(self, tasks: TaskSet) -> Iterator[None]:
+    def witness(self, tasks: TaskSet) -> Generator[None]:
         """Witness the beginnings and ends of all handlers of ``tasks``, as long as the block lasts.
 
         Begin it before the queue is opened.
@@ -154,7 +154,7 @@ class Ledger:
         """A handler's body ends. (For the wrappers of handlers.)"""
         worker = cast("Worker", lease.holder)
         stopped, asked = _cancellation(worker)
-        within = stopped or worker.scope.cancel_called
+        within = stopped or worker.scope._cancel_called
         stray = isinstance(error, trio.Cancelled) and not within
         task = lease.task
         self.note(
@@ -197,7 +197,7 @@ class Ledger:
 
     @contextmanager
     @enable_ki_protection
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> Generator[None]:
         """Look at the queue whenever nothing can run, as long as the block lasts."""
         watch = QuietWatch(self._quiet, lambda: len(self.history.entries))
         trio.lowlevel.add_instrument(watch)
@@ -242,16 +242,22 @@ def _slack(tasks: TaskSet, clock: trio.abc.Clock) -> float:
 def _differs(
     var: ContextVar[Any], here: dict[ContextVar[Any], Any], base: dict[ContextVar[Any], Any]
 ) -> bool:
-    return var is not running and here.get(var, _UNSET) is not base.get(var, _UNSET)
+    # In a worker thread Trio itself sets sniffio's variable.
+    ours = var is running or var.name == "current_async_library_cvar"
+    return not ours and here.get(var, _UNSET) is not base.get(var, _UNSET)
 
 
 def _is_cancelled(scope: trio.CancelScope) -> bool:
-    """Whether ``scope``, or one round it, is cancelled. (Trio tells that of the innermost only.)"""
+    """Whether ``scope``, or one round it, is cancelled.
+
+    Trio's own attribute tells that of the scope alone, cancels it by the way if its deadline has
+    passed, and cannot be read in a thread.
+    """
     status = scope._cancel_status
-    return scope.cancel_called if status is None else status.effectively_cancelled
+    return scope._cancel_called if status is None else status.effectively_cancelled
 
 
 def _cancellation(worker: Worker) -> tuple[bool, bool]:
     """Whether a worker is being cancelled from outside of its attempt; whether anybody asked."""
-    asked = worker.life.cancel_called or _is_cancelled(worker.pool._scope)
+    asked = worker.life._cancel_called or _is_cancelled(worker.pool._scope)
     return asked or _is_cancelled(worker.life), asked

@@ -7,7 +7,7 @@ Hypothesis' own machinery is used as it is.
 from __future__ import annotations
 
 import queue
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -72,15 +72,15 @@ class TrioMachine(RuleBasedStateMachine):
         self._schedule.extend(choices)
 
     @asynccontextmanager
-    async def world(self) -> AsyncIterator[None]:
+    async def world(self) -> AsyncGenerator[None]:
         """What surrounds the rules. Override it."""
         yield
 
     def do(self, async_fn: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Call ``async_fn`` in the run, let Trio go on until it has returned, and return that.
+        """Call ``async_fn`` in the run, let Trio go on until all is blocked; return its result.
 
-        For what returns without time passing: nothing advances the clock meanwhile. The Trio run
-        is ended, and `RuntimeError` raised, if it cannot return.
+        For what returns without time passing, since nothing advances the clock meanwhile. What does
+        not is cancelled, and `RuntimeError` raised: `start` it instead.
         """
         result: outcome.Outcome[R] | None = None
         scope = trio.CancelScope()
@@ -96,13 +96,17 @@ class TrioMachine(RuleBasedStateMachine):
                 msg = f"{async_fn!r} waits for a time, or for another rule: start() it instead"
                 result = outcome.Error(RuntimeError(msg))
 
-        async def give_up() -> None:
+        settled = False
+
+        async def settle() -> None:
+            nonlocal settled
             await trio.testing.wait_all_tasks_blocked()
+            settled = True
             scope.cancel()
 
         self._nursery.start_soon(call)
-        self._nursery.start_soon(give_up)
-        self._pump(lambda: result is not None)
+        self._nursery.start_soon(settle)
+        self._pump(lambda: settled and result is not None)
         assert result is not None
         return result.unwrap()
 
@@ -123,7 +127,7 @@ class TrioMachine(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Let Trio go on until every Trio task is blocked."""
-        self.do(trio.testing.wait_all_tasks_blocked)
+        self.do(trio.lowlevel.checkpoint)
 
     def advance(self, seconds: float) -> None:
         """Let virtual time pass, at once, and then let Trio `settle`."""

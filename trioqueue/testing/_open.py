@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,7 +28,7 @@ async def open_test_queue(
     check: bool = True,
     observers: Iterable[Observer] = (),
     **options: Any,
-) -> AsyncIterator[Queue]:
+) -> AsyncGenerator[Queue]:
     """``open_queue`` with a ledger attached: leaving the block raises `LawBroken` if a law was.
 
     ::
@@ -55,7 +55,7 @@ async def open_test_queue(
 
 @contextmanager
 @enable_ki_protection
-def _judged(ledger: Ledger, *, check: bool) -> Iterator[None]:
+def _judged(ledger: Ledger, *, check: bool) -> Generator[None]:
     """Look at the laws however the block ends."""
     failed: BaseException | None = None
     try:

@@ -83,7 +83,8 @@ class Guard(trio.abc.Instrument):
         if not self.tripped:
             self.tripped = why
             # As by Ctrl-C, which no cancel scope shields from.
-            trio._core._run.GLOBAL_RUN_CONTEXT.runner.deliver_ki()
+            run: Any = trio._core._run.GLOBAL_RUN_CONTEXT
+            run.runner.deliver_ki()
 
 
 def play(

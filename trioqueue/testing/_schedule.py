@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from trio._core import _run as scheduler
@@ -23,7 +23,7 @@ _MOST: Final = 7
 
 
 @contextmanager
-def seeded(seed: int | str) -> Iterator[None]:
+def seeded(seed: int | str) -> Generator[None]:
     """Let runs begun in the block schedule by ``seed``: the same seed, the same interleaving.
 
     ::
@@ -36,7 +36,7 @@ def seeded(seed: int | str) -> Iterator[None]:
 
 
 @contextmanager
-def chosen(choices: Sequence[int]) -> Iterator[Schedule]:
+def chosen(choices: Sequence[int]) -> Generator[Schedule]:
     """Let the run begun in the block schedule by ``choices``: which runnable Trio task is next.
 
     0 is the one that has been runnable for longest, 1 the next, and so on; when the list is used
@@ -44,7 +44,7 @@ def chosen(choices: Sequence[int]) -> Iterator[Schedule]:
     Trio's own choice is only the order within one pass: nobody runs twice before all others have.
     """
     schedule = Schedule(choices)
-    with _scheduling_by(cast("random.Random", schedule)):
+    with _scheduling_by(_Source(schedule)):
         yield schedule
 
 
@@ -65,7 +65,7 @@ def schedules(max_size: int = 100) -> SearchStrategy[list[int]]:
 
 
 class Schedule(trio.abc.Instrument):
-    """Stands in for the random source of Trio's scheduler.
+    """Who runs next.
 
     As an instrument of the run it also knows who has been runnable for how long; without, it goes
     by the age of the Trio tasks themselves. ``used``: how many choices there were to make.
@@ -101,8 +101,16 @@ class Schedule(trio.abc.Instrument):
         batch[:] = [*waiting, *reversed(ordered)]
 
 
+class _Source(random.Random):
+    """A source of randomness that shuffles by a schedule."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__(0)
+        self.shuffle = schedule.shuffle  # type: ignore[method-assign, assignment]
+
+
 @contextmanager
-def _scheduling_by(source: random.Random) -> Iterator[None]:
+def _scheduling_by(source: random.Random) -> Generator[None]:
     """Put ``source`` in the place of Trio's own; with the flag, Trio asks it alone."""
     module: Any = scheduler
     before = module._ALLOW_DETERMINISTIC_SCHEDULING, module._r

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, final
 from weakref import WeakKeyDictionary
@@ -53,13 +52,23 @@ def returns(value: Any = None, *, after: float = 0.0) -> Step:
     return step
 
 
+def _fresh(error: BaseException | type[BaseException]) -> BaseException:
+    """An error to raise, which no traceback or context of an earlier raise clings to."""
+    if isinstance(error, type):
+        return error()
+    # Not copy.copy, which would call the class with what may not be its arguments.
+    fresh = type(error).__new__(type(error), *error.args)
+    vars(fresh).update(vars(error))
+    return fresh
+
+
 def raises(error: BaseException | type[BaseException], *, after: float = 0.0) -> Step:
     """Raise ``error`` (a copy of it each time), ``after`` so many seconds."""
 
     async def step(*_args: Any, **_kwargs: Any) -> Any:
         if after:
             await trio.sleep(after)
-        raise error if isinstance(error, type) else copy.copy(error)
+        raise _fresh(error)
 
     return step
 
@@ -92,7 +101,7 @@ def raises_when_cancelled(error: BaseException | type[BaseException]) -> Step:
         try:
             await trio.sleep_forever()
         finally:
-            raise error if isinstance(error, type) else copy.copy(error)
+            raise _fresh(error)
 
     return step
 

@@ -6,7 +6,7 @@ Methods are shadowed on the instance, for as long as it lives: a handler that su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class _Answer:
 
 @contextmanager
 @enable_ki_protection
-def _told(ledger: Ledger) -> Iterator[_Answer]:
+def _told(ledger: Ledger) -> Generator[_Answer]:
     answer = _Answer()
     try:
         yield answer
@@ -117,14 +117,12 @@ class Shadow:
     def __init__(self, ledger: Ledger, queue: Queue) -> None:
         self._ledger = ledger
         watched = WatchedSubmission(ledger, queue)
-        options = queue.options
+        self._options: Callable[..., Submission] = queue.options
         put = vars(queue).__setitem__
         put("submit", watched.submit)
         put("submit_nowait", watched.submit_nowait)
         put("submit_many", watched.submit_many)
-        put(
-            "options", enable_ki_protection(lambda **how: WatchedSubmission(ledger, options(**how)))
-        )
+        put("options", self.options)
         put("dead_letters", WatchedLetters(ledger, queue.dead_letters))
         self._pause, self._resume, self._shutdown = queue.pause, queue.resume, queue.shutdown
         put("pause", self.pause)
@@ -134,6 +132,10 @@ class Shadow:
         vars(queue.pool)["stop"] = self.stop
         self._close = queue._broker.close
         vars(queue._broker)["close"] = self.close
+
+    def options(self, **how: Any) -> WatchedSubmission:
+        """See `Queue.options`."""
+        return WatchedSubmission(self._ledger, self._options(**how))
 
     def pause(self, queue: str | None = None) -> None:
         """See `Queue.pause`."""

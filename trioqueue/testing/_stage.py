@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -45,14 +45,14 @@ class Stage:
 
     @contextmanager
     @enable_ki_protection
-    def scope(self, name: str) -> Iterator[None]:
+    def scope(self, name: str) -> Generator[None]:
         """A cancel scope that can be struck as ``name``."""
         with trio.CancelScope() as scope, self.marked(name, scope):
             yield
 
     @contextmanager
     @enable_ki_protection
-    def marked(self, name: str, scope: trio.CancelScope) -> Iterator[None]:
+    def marked(self, name: str, scope: trio.CancelScope) -> Generator[None]:
         """Within this block ``scope`` can be struck as ``name``."""
         while name in self._scopes:
             name += "'"
@@ -64,7 +64,7 @@ class Stage:
 
     @contextmanager
     @enable_ki_protection
-    def holding(self, queue: Queue) -> Iterator[None]:
+    def holding(self, queue: Queue) -> Generator[None]:
         """Within this block ``queue`` is there."""
         self._queues.append(queue)
         try:
@@ -100,7 +100,7 @@ _current: ContextVar[Stage | None] = ContextVar("trioqueue_stage", default=None)
 
 @contextmanager
 @enable_ki_protection
-def set_stage(stage: Stage) -> Iterator[None]:
+def set_stage(stage: Stage) -> Generator[None]:
     """Let what is run in the block play on ``stage``."""
     token = _current.set(stage)
     try:
@@ -111,7 +111,7 @@ def set_stage(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 @enable_ki_protection
-def on_stage() -> Iterator[Callable[[Queue], None]]:
+def on_stage() -> Generator[Callable[[Queue], None]]:
     """Play in a scope that can be struck as ``queue``; call what is yielded with the open queue."""
     stage = _current.get()
     if stage is None:
@@ -129,7 +129,7 @@ def on_stage() -> Iterator[Callable[[Queue], None]]:
 
 @contextmanager
 @enable_ki_protection
-def target(name: str) -> Iterator[None]:
+def target(name: str) -> Generator[None]:
     """Mark a block, such as one submitter, that `cancel_everywhere` shall cancel at every step.
 
     ::

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def _set_handler(task_type: TaskType[..., Any], handler: Callable[..., Any]) -> 
 
 @contextmanager
 @enable_ki_protection
-def witnessed(ledger: Ledger, tasks: TaskSet) -> Iterator[None]:
+def witnessed(ledger: Ledger, tasks: TaskSet) -> Generator[None]:
     """Put a witness round every handler of ``tasks``, as long as the block lasts."""
     originals = [(task_type, task_type.handler) for task_type in tasks]
     for task_type, handler in originals:
