@@ -9,7 +9,7 @@ from ._ki import protected
 #: Seconds that all workers together run before they let the rest of the program have its turn. Long
 #: against a checkpoint (about 4 us), short against what a person or a socket notices. A budget for
 #: each worker instead lets 64 workers with busy handlers block the program 64 times as long.
-SLICE: Final = 0.000_25
+SLICE: Final = 0.000_5
 #: Tasks in one slice; on a virtual clock, where no time passes, it is this that ends a slice.
 TASKS: Final = 256
 

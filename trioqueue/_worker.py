@@ -31,7 +31,7 @@ from trio.lowlevel import (
 
 from ._broker import LocalBroker
 from ._current import CurrentTask, running
-from ._deadlock import Snapshot, Target, stuck_workers
+from ._deadlock import RoomWait, Snapshot, Target, stuck_workers
 from ._decide import Facts, classify, decide, skip_frames
 from ._errors import WouldDeadlock
 from ._events import logger
@@ -161,6 +161,18 @@ class Worker:
 
 
 @final
+class _Wait:
+    """A handler that waits on its own queue."""
+
+    __slots__ = ("scope", "target", "worker")
+
+    def __init__(self, worker: Worker, target: Target) -> None:
+        self.worker = worker
+        self.target = target
+        self.scope = trio.CancelScope()
+
+
+@final
 @protected
 class Pool:
     """``size`` workers on one broker, supervised by a nursery.
@@ -203,7 +215,7 @@ class Pool:
         self._coming = False  # a worker was called and has not arrived yet
         self._called_in = -1  # the turn in which it was called
         self._turn = Turn()
-        self._waits: dict[Worker, list[Target]] = {}
+        self._waits: list[_Wait] = []
         self._thread = get_ident()
         self._context = copy_context()
         self._context.run(running.set, None)
@@ -470,6 +482,8 @@ class Pool:
         if self.stopping:
             return
         self.idle += 1
+        if self._waits:
+            self._look_for_deadlock()
         try:
             await self._lot.park()
         finally:
@@ -521,6 +535,8 @@ class Pool:
 
     def _call(self) -> None:
         """Something may be ready: wake one worker, unless one is on its way already."""
+        if self._waits:
+            self._look_for_deadlock()
         # The lot itself is asked: a parked worker that was just cancelled counts as idle still.
         if self._coming or self.stopping or not self._lot:
             return
@@ -556,32 +572,49 @@ class Pool:
 
     @contextmanager
     def blocking(self, lease: Lease, target: Target) -> Iterator[None]:
-        """A handler waits for ``target``, or gets `WouldDeadlock`."""
-        worker = lease.holder
-        waits = self._waits.setdefault(worker, [])
-        waits.append(target)
+        """A handler waits for ``target``, or gets `WouldDeadlock`: at once, or when it becomes so."""
+        wait = _Wait(lease.holder, target)
+        self._waits.append(wait)
         try:
-            if worker in stuck_workers(self._snapshot()):
-                what = f"the result of {target!r}" if isinstance(target, Task) else target.what
+            stuck = wait.worker in stuck_workers(self._snapshot())
+            if not stuck:
+                with wait.scope:
+                    yield
+                stuck = wait.scope.cancelled_caught
+            if stuck:
+                what = target.what if isinstance(target, RoomWait) else f"the result of {target!r}"
                 msg = (
                     f"{lease.task!r} would wait for {what} for ever: everybody who could bring it "
                     f"about waits as well (workers={self.size})"
                 )
                 raise WouldDeadlock(msg)
-            yield
         finally:
-            waits.remove(target)
-            if not waits:
-                self._waits.pop(worker, None)
+            self._waits.remove(wait)
+
+    def _look_for_deadlock(self) -> None:
+        """If nobody works, and some wait for what can never come now, tell the last of them.
+
+        A wait that was fine when it began can turn out hopeless: the place that it counted on went
+        to somebody ahead in line whose task cannot run.
+        """
+        if self._waits and self.idle + len(self._waits) >= self.size:
+            stuck = stuck_workers(self._snapshot())
+            for wait in reversed(self._waits):
+                if wait.worker in stuck:
+                    wait.scope.cancel(reason="this wait could never end")
+                    break
 
     def _snapshot(self) -> Snapshot:
+        waits: dict[Worker, list[Target]] = {}
+        for wait in self._waits:
+            waits.setdefault(wait.worker, []).append(wait.target)
         held: dict[str, list[Worker]] = {}
         for worker in self._workers:
             if worker.limited is not None:
                 held.setdefault(worker.limited, []).append(worker)
         return Snapshot(
             workers=self.size,
-            waits=self._waits,
+            waits=waits,
             running={w.lease.task.id: w for w in self._workers if w.lease is not None},
             limits={t.name: t.limit for t in self._types.values() if t.limit is not None},
             held=held,

@@ -107,41 +107,40 @@ class MemoryBroker:
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """See `Broker`. The checkpoint comes first: after the effect nothing can raise."""
         await trio.lowlevel.checkpoint()
+        room, places = self._request(tasks)
         try:
-            return self.publish_nowait(tasks)
+            room.take_nowait(places)
         except trio.WouldBlock:
-            room = self._room_for(tasks)
-            places = self._count_new(tasks, room)
-            await room.take(places)
+            if places:
+                await room.take(places)
         return self._accept(tasks, room, places)
 
     def publish_nowait(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """See `LocalBroker`."""
+        room, places = self._request(tasks)
+        if places:
+            room.take_nowait(places)
+        return self._accept(tasks, room, places)
+
+    def _request(self, tasks: Sequence[Task]) -> tuple[Room, int]:
+        """The room that the tasks need, and how many places; an error if that can never be."""
         if self._closed:
             raise QueueClosed(CLOSED)
         room = self._room_for(tasks)
         places = len(tasks)
-        if room.line or room.used + places > room.capacity:
+        if not room.fits(places):
             places = self._count_new(tasks, room)  # what is known already needs no place
-            if places:
-                room.take_nowait(places)
-        else:
-            room.used += places
-        return self._accept(tasks, room, places)
+        return room, places
 
     def accept_nowait(self, task: Task) -> Task:
-        """See `LocalBroker`. For the plain task, of which nothing else is to be looked at."""
+        """See `LocalBroker`. Most tasks are plain, new, and find room at once."""
         room = self._room
-        task_id = task.id
         if (
             not task.options.plain
             or self._closed
-            or room.line
+            or room.wake_at  # somebody is in line
             or room.used >= room.capacity
-            or task_id in self._table
-            or task_id in self._ended
-            or task_id in self._ended_before
-            or task_id in self._dead
+            or self._knows(task)
         ):
             return self.publish_nowait((task,))[0]
         room.used += 1
@@ -162,40 +161,45 @@ class MemoryBroker:
         return self._delayed if delayed else self._room
 
     def _count_new(self, tasks: Sequence[Task], room: Room) -> int:
-        """How many places in ``room`` the tasks need; an error if it can never have them."""
-        count = sum(self._known(task) is None for task in tasks)
+        """How many of the tasks are new; an error if ``room`` can never hold as many."""
+        known = self._knows
+        count = len(tasks) - sum(map(known, tasks))
         if count > room.capacity:
             what = "delayed_capacity" if room is self._delayed else "capacity"
             msg = f"{count} tasks can never fit at once, as {what} is {room.capacity}: submit fewer"
             raise InvalidTask(msg)
         return count
 
-    def _known(self, task: Task) -> Task | None:
-        """The task of the same id, or the live one that holds the same key."""
+    def _knows(self, task: Task) -> bool:
+        """Whether there is a task of the same id, or a live one that holds the same key."""
+        task_id, key = task.id, task.options.key
+        return (
+            task_id in self._table
+            or task_id in self._ended
+            or task_id in self._ended_before
+            or task_id in self._dead
+            or (key is not None and (task.options.queue, key) in self._keys)
+        )
+
+    def _known(self, task: Task) -> Task:
+        """What `_knows` has found."""
         known = self.get(task.id)
         if known is None and task.options.key is not None:
-            known = self._keys.get((task.options.queue, task.options.key))
+            known = self._keys[task.options.queue, task.options.key]
+        assert known is not None
         return known
 
     def _accept(self, tasks: Sequence[Task], room: Room, places: int) -> list[Task]:
         """Accept ``tasks``, for which ``places`` are taken. One step; gives back what is left."""
         now = self._now()
-        table, ended, before, dead = self._table, self._ended, self._ended_before, self._dead
         accepted: list[Task] = []
         for task in tasks:
-            task_id = task.id
-            if (
-                task.options.key is not None
-                or task_id in table
-                or task_id in ended
-                or task_id in before
-                or task_id in dead
-            ) and (known := self._known(task)) is not None:
-                accepted.append(known)
-                continue
-            places -= 1
-            self._enter(task, now)
-            accepted.append(task)
+            if self._knows(task):
+                accepted.append(self._known(task))
+            else:
+                places -= 1
+                self._enter(task, now)
+                accepted.append(task)
         if places:  # somebody else took a key while we waited, or a batch repeats one
             room.give(places)
         self._notify()
@@ -418,7 +422,7 @@ class MemoryBroker:
         # The place comes last: it may let another task in, which is a later event.
         room = self._room
         room.used -= 1
-        if room.line or not room.used:
+        if room.used <= room.wake_at:
             room.give(0)
         return True
 

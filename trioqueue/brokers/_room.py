@@ -34,13 +34,15 @@ class Room:
     them; while anything is, no place is free.
     """
 
-    __slots__ = ("_on_empty", "_urgent", "_waiters", "capacity", "closed", "line", "used")
+    __slots__ = ("_on_empty", "_urgent", "_waiters", "capacity", "closed", "used", "wake_at")
 
     def __init__(self, capacity: int, on_empty: Callable[[], object]) -> None:
         self.capacity: Final = capacity
         self.used = 0
         self.closed = False
-        self.line = 0  # how many are urgent or wait: whoever comes now is behind them
+        #: When ``used`` has fallen to this, ``give`` has something to do: let in whoever is first
+        #: in line, or say that all are gone.
+        self.wake_at = 0
         self._on_empty = on_empty
         self._urgent: OrderedDict[str, Callable[[], object]] = OrderedDict()
         self._waiters: deque[_Waiter] = deque()
@@ -58,29 +60,42 @@ class Room:
         """Whether ``count`` places are free, for whoever does not have to queue."""
         return self.used + count <= self.capacity
 
+    @property
+    def line(self) -> int:
+        """How many are urgent or wait: whoever comes now is behind them."""
+        return len(self._urgent) + len(self._waiters)
+
     def take_nowait(self, count: int) -> None:
         """Take ``count`` places now, or raise `trio.WouldBlock` (others may be in line already)."""
-        if self.line or self.used + count > self.capacity:
+        if self._waiters or self._urgent or self.used + count > self.capacity:
             raise trio.WouldBlock
         self.used += count
 
     def give(self, count: int = 1) -> None:
         """Give places back, and let in those who wait for them."""
         self.used -= count
-        if self.line:
+        if self.used <= self.wake_at:
             self._grant()
-        if not self.used:
-            self._on_empty()
+            if not self.used:
+                self._on_empty()
 
     def add_urgent(self, task_id: str, admit: Callable[[], object]) -> None:
         """Call ``admit``, which takes one place, as soon as there is one."""
         self._urgent[task_id] = admit
-        self.line = len(self._urgent) + len(self._waiters)
+        self._line_changed()
 
     def drop_urgent(self, task_id: str) -> None:
         """It is urgent no more."""
-        self._urgent.pop(task_id, None)
-        self.line = len(self._urgent) + len(self._waiters)
+        if self._urgent.pop(task_id, None) is not None:
+            self._line_changed()
+
+    def _line_changed(self) -> None:
+        if self._urgent:
+            self.wake_at = self.capacity - 1
+        elif self._waiters and not self.closed:
+            self.wake_at = max(0, self.capacity - self._waiters[0].count)
+        else:
+            self.wake_at = 0
 
     async def take(self, count: int) -> None:
         """Take ``count`` places, waiting for them. Raises `QueueClosed` if closed meanwhile.
@@ -90,7 +105,7 @@ class Room:
         """
         waiter = _Waiter(count)
         self._waiters.append(waiter)
-        self.line += 1
+        self._line_changed()
         try:
             await waiter.event.wait()
         except BaseException:
@@ -111,18 +126,17 @@ class Room:
             self.give(waiter.count)
         else:
             self._waiters.remove(waiter)
-            self.line -= 1
+            self._line_changed()
             self._grant()  # the next one may be smaller
 
     def _grant(self) -> None:
         """Let in whoever is first in line, as long as there is room."""
         while self._urgent and self.fits(1):
             admit = self._urgent.popitem(last=False)[1]
-            self.line -= 1
             admit()
         while not self.closed and self._waiters and self.fits(self._waiters[0].count):
             waiter = self._waiters.popleft()
-            self.line -= 1
             self.used += waiter.count
             waiter.granted = True
             waiter.event.set()
+        self._line_changed()
