@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from trioqueue import Move, Outcome, OutcomeKind, Retry, TaskSet
-from trioqueue import _worker as worker_module
+from trioqueue import _pool as worker_module
 from trioqueue._model import Settlement
 from trioqueue._worker import Worker
 from trioqueue.brokers._lanes import Lanes

@@ -4,9 +4,9 @@ The layers, imports running downwards only::
 
     cli   web   testing
        \\   |   /
-         _queue  _handle
+         _open  _queue  _submission  _letterbox  _handle
             |
-         _worker  _turn  _current         brokers/*         observe/*      siblings
+         _pool  _worker  _calls  _waits  _turn  _current      brokers/*      observe/*
               \\            |                 /             /
                       _broker   _events   _nursery   _ki   _ids
                            \\        /
@@ -38,7 +38,9 @@ from ._events import Event as Event
 from ._events import Observer as Observer
 from ._events import fold as fold
 from ._handle import Handle as Handle
+from ._letterbox import DeadLetters as DeadLetters
 from ._letters import DeadLetter as DeadLetter
+from ._letters import Statistics as Statistics
 from ._letters import Unfinished as Unfinished
 from ._model import ErrorRecord as ErrorRecord
 from ._model import Move as Move
@@ -46,11 +48,8 @@ from ._model import Options as Options
 from ._model import Outcome as Outcome
 from ._model import OutcomeKind as OutcomeKind
 from ._model import State as State
-from ._queue import DeadLetters as DeadLetters
+from ._open import open_queue as open_queue
 from ._queue import Queue as Queue
-from ._queue import Statistics as Statistics
-from ._queue import Submission as Submission
-from ._queue import open_queue as open_queue
 from ._registry import AsyncTaskType as AsyncTaskType
 from ._registry import Call as Call
 from ._registry import TaskSet as TaskSet
@@ -60,6 +59,7 @@ from ._retry import Discard as Discard
 from ._retry import Retry as Retry
 from ._retry import RetryLater as RetryLater
 from ._retry import Snooze as Snooze
+from ._submission import Submission as Submission
 from .brokers._memory import MemoryBroker as MemoryBroker
 from .brokers._memory import open_memory_broker as open_memory_broker
 

@@ -69,10 +69,11 @@ def check_name(name: str, value: object) -> str:
     return value
 
 
-def check_type(name: str, value: object, kind: type[T]) -> T:
-    """``value``, if it is a ``kind``, or an `InvalidTask`."""
+def check_type(name: str, value: object, kind: type[T], how: str = "") -> T:
+    """``value``, if it is a ``kind``, or an `InvalidTask`. ``how``: how to come by one."""
     if not isinstance(value, kind):
-        msg = f"{name} must be a {kind.__module__.partition('.')[0]}.{kind.__name__}, not {value!r}"
+        wanted = f"{kind.__module__.partition('.')[0]}.{kind.__name__} {how}".rstrip()
+        msg = f"{name} must be a {wanted}, not {value!r}"
         raise InvalidTask(msg)
     return value
 

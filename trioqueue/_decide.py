@@ -8,7 +8,7 @@ move: neither of them judges.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement
@@ -155,10 +155,10 @@ _context = BaseException.__dict__["__context__"].__get__
 _traceback = BaseException.__dict__["__traceback__"].__get__
 
 
-def skip_frames(error: BaseException, filename: str) -> None:
-    """Let the traceback begin after its first frames in ``filename``, if anything comes after."""
+def skip_frames(error: BaseException, files: Collection[str]) -> None:
+    """Let the traceback begin after its first frames in ``files``, if anything comes after."""
     begin = traceback = _traceback(error)
-    while traceback is not None and traceback.tb_frame.f_code.co_filename == filename:
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in files:
         traceback = traceback.tb_next
     BaseException.with_traceback(error, traceback or begin)
 

@@ -1,4 +1,4 @@
-"""Records for people: a dead letter, an unfinished task. Snapshots, made when asked for."""
+"""Records for people: dead letters, unfinished tasks, numbers. Snapshots, made when asked for."""
 
 from __future__ import annotations
 
@@ -53,6 +53,38 @@ class Unfinished:
     state: State
     attempt: int
     interruptions: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A queue's numbers at one instant. Cheap to make.
+
+    ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
+    handed_back + purged + evicted``, always. The others count what happened, not where tasks are:
+    ``retried`` failed attempts that are tried again, ``snoozed``, ``released`` attempts that a stop
+    cut short, ``replayed`` dead letters.
+    """
+
+    submitted: int
+    scheduled: int
+    ready: int
+    running: int
+    succeeded: int
+    dead: int
+    cancelled: int
+    expired: int
+    handed_back: int
+    purged: int
+    evicted: int
+    retried: int
+    snoozed: int
+    released: int
+    replayed: int
+    capacity: int
+    waiting_submitters: int
+    workers: int
+    idle_workers: int
 
 
 def dead_letter(task: Task) -> DeadLetter:

@@ -3,173 +3,36 @@
 from __future__ import annotations
 
 import math
-import random as random_module
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import get_ident
 from typing import Any, Final, ParamSpec, TypeVar, final
 
 import trio
-from trio.lowlevel import enable_ki_protection
 
 from ._broker import QueueBroker
 from ._checks import (
     UNSET,
     Unset,
-    check_count,
     check_hook,
     check_name,
     check_seconds,
-    check_type,
 )
 from ._current import running
 from ._errors import InvalidTask, NotRegistered, UnknownTask, WouldDeadlock, WrongRun
 from ._events import Observer
 from ._handle import Handle
-from ._ids import new_id_source
 from ._ki import protected
-from ._letters import DeadLetter, Unfinished
+from ._letterbox import DeadLetters
+from ._letters import Statistics, Unfinished
 from ._model import TERMINAL, Move, Options, Task
-from ._nursery import open_bare_nursery
+from ._pool import Pool
 from ._registry import Call, TaskSet, TaskType, make_options
-from ._worker import Pool
-from .brokers._open import open_broker
+from ._submission import Submission, checked_calls
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: Workers of a queue unless told otherwise: handlers mostly wait, so more than cores; few enough
-#: that a service behind them is not stormed by default.
-WORKERS: Final = 10
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """A queue's numbers at one instant. Cheap to make.
-
-    ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
-    handed_back + purged + evicted``, always. The others count what happened, not where tasks are:
-    ``retried`` failed attempts that are tried again, ``snoozed``, ``released`` attempts cut short by
-    a stop, ``replayed`` dead letters.
-    """
-
-    submitted: int
-    scheduled: int
-    ready: int
-    running: int
-    succeeded: int
-    dead: int
-    cancelled: int
-    expired: int
-    handed_back: int
-    purged: int
-    evicted: int
-    retried: int
-    snoozed: int
-    released: int
-    replayed: int
-    capacity: int
-    waiting_submitters: int
-    workers: int
-    idle_workers: int
-
-
-@final
-@protected
-class Submission:
-    """A queue with options put in: ``queue.options(delay=60).submit(...)``. Can be used again."""
-
-    __slots__ = ("_id", "_overrides", "_queue")
-
-    def __init__(self, queue: Queue, overrides: Mapping[str, Any], id: str | None) -> None:
-        self._queue = queue
-        self._overrides = overrides
-        self._id = id
-
-    async def submit(self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
-        """See `Queue.submit`."""
-        (handle,) = await self._queue._publish([self._make(task, args, kwargs)])
-        return handle
-
-    def submit_nowait(
-        self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Handle[R]:
-        """See `Queue.submit_nowait`."""
-        (handle,) = self._queue._publish_nowait([self._make(task, args, kwargs)])
-        return handle
-
-    async def submit_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
-        """See `Queue.submit_many`."""
-        tasks = [self._make(call.type, call.args, call.kwargs) for call in _checked_calls(calls)]
-        if self._id is not None and len(tasks) > 1:
-            msg = f"options(id={self._id!r}) is for one task, not for {len(tasks)}"
-            raise InvalidTask(msg)
-        return await self._queue._publish(tasks)
-
-    def _make(
-        self, task: TaskType[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
-    ) -> Task:
-        return self._queue._make(task, args, kwargs, self._overrides, self._id)
-
-
-@final
-@protected
-class DeadLetters:
-    """The dead letters of a queue: tasks that failed for good, kept with their errors."""
-
-    __slots__ = ("_broker", "_queue")
-
-    def __init__(self, queue: Queue, broker: QueueBroker) -> None:
-        self._queue = queue
-        self._broker = broker
-
-    def __len__(self) -> int:
-        return self._broker.counts().dead
-
-    def list(self, type: str | None = None) -> Sequence[DeadLetter]:
-        """The dead letters, oldest first; those of one task type if named."""
-        return self._broker.dead_letters(type)
-
-    async def replay(self, task_id: str) -> Handle[Any]:
-        """Make a dead letter ready again under its own id, its failures forgotten.
-
-        Waits for room like a submit. Raises `UnknownTask`, `KeyTaken` (a live task holds its key),
-        `QueueClosed`. Cancelled: it is a dead letter still.
-        """
-        self._queue._check_run()
-        return Handle(self._queue, await self._broker.replay(task_id))
-
-    async def replay_all(self, type: str | None = None) -> Sequence[Handle[Any]]:
-        """Replay all dead letters that there are now, or those of one type, oldest first.
-
-        One by one, waiting for room: cancelled, those not yet replayed are dead letters still. A
-        letter that is gone by its turn (purged, evicted, replayed by another) is left out. Raises
-        `KeyTaken` at the first letter whose key is taken, with the ones before it replayed.
-        """
-        handles: list[Handle[Any]] = []
-        for letter in self.list(type):
-            try:
-                handles.append(await self.replay(letter.id))
-            except UnknownTask:
-                continue
-        return handles
-
-    def purge(self, task_id: str) -> None:
-        """Throw one dead letter away. Raises `UnknownTask`."""
-        self._queue._check_run()
-        self._broker.purge(task_id)
-
-    def purge_all(self, type: str | None = None) -> int:
-        """Throw all dead letters away, or those of one type. Returns how many there were."""
-        self._queue._check_run()
-        letters = self.list(type)
-        for letter in letters:
-            self._broker.purge(letter.id)
-        return len(letters)
 
 
 @final
@@ -224,7 +87,7 @@ class Queue:
         A checkpoint; cancelled: nothing was accepted. Raises `InvalidTask` if there are more than
         the queue's capacity, and what `submit` raises.
         """
-        checked = _checked_calls(calls)
+        checked = checked_calls(calls)
         return await self._publish(
             [self._make(call.type, call.args, call.kwargs) for call in checked]
         )
@@ -313,7 +176,7 @@ class Queue:
         try:
             accepted = self._broker.publish_nowait(tasks)
         except trio.WouldBlock:
-            with self.pool.blocking(lease, self._broker.wait_for_room(tasks)):
+            with self.pool.waits.blocking(lease, self._broker.wait_for_room(tasks)):
                 accepted = await self._broker.publish(tasks)
         return [Handle(self, task) for task in accepted]
 
@@ -339,7 +202,7 @@ class Queue:
         if lease is None:
             await self._broker.wait_settled(task)
         else:
-            with self.pool.blocking(lease, task):
+            with self.pool.waits.blocking(lease, task):
                 await self._broker.wait_settled(task)
 
     async def _cancel(self, task: Task) -> bool:
@@ -464,109 +327,8 @@ class Queue:
 _NO_KWARGS: Final[Mapping[str, object]] = {}
 
 
-def _checked_calls(calls: Iterable[Call[R]]) -> list[Call[R]]:
-    given: object = calls
-    if isinstance(given, Call):
-        msg = "submit_many takes a list of calls: submit_many([task.bind(...)])"
-        raise InvalidTask(msg)
-    checked = list(calls)
-    call: object
-    for call in checked:
-        if not isinstance(call, Call):
-            msg = f"submit_many takes calls made by task.bind(...), not {call!r}"
-            raise InvalidTask(msg)
-    return checked
-
-
 def _seconds_until(at: object) -> float:
     if not isinstance(at, datetime) or at.tzinfo is None:
         msg = f"options(at) must be a datetime with a time zone, not {at!r}"
         raise InvalidTask(msg)
     return max(0.0, at.timestamp() - time.time())
-
-
-def _check_queues(queues: object) -> Collection[str] | None:
-    if queues is None:
-        return None
-    if isinstance(queues, str) or not isinstance(queues, Iterable):
-        msg = f"queues must be a collection of names, not {queues!r}"
-        raise InvalidTask(msg)
-    names = tuple(check_name("queues", name) for name in queues)
-    if not names:
-        msg = "queues is empty: nothing could be submitted"
-        raise InvalidTask(msg)
-    return names
-
-
-def _check_sources(observers: Iterable[object], random: object, new_id: object) -> None:
-    for observer in observers:
-        check_hook("observers", observer)
-    if random is not None:
-        check_type("random", random, random_module.Random)
-    if new_id is not None:
-        check_hook("new_id", new_id)
-
-
-@asynccontextmanager
-@enable_ki_protection
-async def open_queue(
-    tasks: TaskSet,
-    *,
-    workers: int = WORKERS,
-    capacity: int | None = None,
-    broker: QueueBroker | None = None,
-    queues: Iterable[str] | None = None,
-    delayed_capacity: int = 10_000,
-    dead_capacity: int = 10_000,
-    results: int = 1_000,
-    observers: Iterable[Observer] = (),
-    random: random_module.Random | None = None,
-    new_id: Callable[[], str] | None = None,
-) -> AsyncIterator[Queue]:
-    """Open a queue with ``workers`` workers, for as long as the block lasts.
-
-    Like a nursery: leaving the block waits until everything accepted has ended. An exception in the
-    block, or a cancellation, is a hard stop: running handlers are cancelled, and whatever has not
-    ended is handed back (``queue.unfinished()``). Entering waits for the lifespan only.
-
-    ``capacity``: how many tasks may be ready, running or backing off (default ``max(100, 4 *
-    workers)``); ``delayed_capacity``: how many delayed or snoozed; ``dead_capacity``: how many dead
-    letters, the oldest being evicted; ``results``: how many ended tasks `Queue.handle` still finds.
-    ``queues``: the lanes that there are (default: any). ``observers``: called with every event.
-    ``random`` and ``new_id`` are the sources of jitter and ids, for runs that can be repeated.
-    ``broker``: one from `open_memory_broker`, instead of one of the queue's own; the sizes are then
-    its own.
-
-    Raises `InvalidTask` for a value that cannot be.
-    """
-    check_type("open_queue(tasks)", tasks, TaskSet)
-    lanes = _check_queues(queues)
-    check_count("workers", workers, 1)
-    if capacity is None:
-        capacity = max(100, 4 * workers)
-    sizes = {
-        "capacity": check_count("capacity", capacity, workers),
-        "delayed_capacity": check_count("delayed_capacity", delayed_capacity, 1),
-        "dead_capacity": check_count("dead_capacity", dead_capacity, 1),
-        "results": check_count("results", results, 0),
-    }
-    observers = tuple(observers)
-    _check_sources(observers, random, new_id)
-    source = random_module.Random() if random is None else random
-    ids = new_id_source(source, time.time) if new_id is None else new_id
-    async with open_broker(broker, **sizes) as kept:
-        for observer in observers:
-            kept.events.add(observer)
-        queue = Queue(tasks, kept, workers, lanes, source.random, ids)
-        queue._check_types()
-        try:
-            async with open_bare_nursery() as nursery:
-                await nursery.start(queue.pool.run, name="trioqueue pool")
-                try:
-                    yield queue
-                    await queue._leave()
-                except BaseException:
-                    queue.pool.stopping = True
-                    raise
-        finally:
-            kept.stop()  # however the block ends: what has not ended is handed back

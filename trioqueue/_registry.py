@@ -252,7 +252,6 @@ class TaskSet:
     def task(
         self,
         handler: Callable[..., Any] | None = None,
-        /,
         *,
         name: str | None = None,
         queue: str = "default",

@@ -153,7 +153,7 @@ class Lanes:
         return False
 
     def _rank_the_only_one(self) -> None:
-        """Alone in the heap a lane is not ranked anew with each head: do it before company comes."""
+        """A lane alone in the heap is ranked anew only here, before company comes."""
         if len(self._heap) == 1:
             lane = self._heap[0][3]
             assert lane.head is not None

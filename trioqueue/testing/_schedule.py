@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, MutableSequence, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,7 +90,7 @@ class Schedule(trio.abc.Instrument):
         """Trio's hook: a Trio task is over."""
         self._since.pop(task, None)
 
-    def shuffle(self, batch: list[trio.lowlevel.Task]) -> None:
+    def shuffle(self, batch: MutableSequence[trio.lowlevel.Task]) -> None:
         """Order ``batch`` as chosen. (Trio runs it from its end.)"""
         waiting = sorted(batch, key=lambda task: self._since.get(task, 0))
         ordered: list[trio.lowlevel.Task] = []
@@ -106,7 +106,11 @@ class _Source(random.Random):
 
     def __init__(self, schedule: Schedule) -> None:
         super().__init__(0)
-        self.shuffle = schedule.shuffle  # type: ignore[method-assign, assignment]
+        self._schedule = schedule
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        """Order ``x``, the Trio tasks that are runnable."""
+        self._schedule.shuffle(x)
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+"""``queue.dead_letters``: looking at the tasks that failed for good, and running them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, final
+
+from ._broker import QueueBroker
+from ._errors import UnknownTask
+from ._handle import Handle
+from ._ki import protected
+from ._letters import DeadLetter
+
+if TYPE_CHECKING:
+    from ._queue import Queue
+
+
+@final
+@protected
+class DeadLetters:
+    """The dead letters of a queue: tasks that failed for good, kept with their errors."""
+
+    __slots__ = ("_broker", "_queue")
+
+    def __init__(self, queue: Queue, broker: QueueBroker) -> None:
+        self._queue = queue
+        self._broker = broker
+
+    def __len__(self) -> int:
+        return self._broker.counts().dead
+
+    def list(self, type: str | None = None) -> Sequence[DeadLetter]:
+        """The dead letters, oldest first; those of one task type if named."""
+        return self._broker.dead_letters(type)
+
+    async def replay(self, task_id: str) -> Handle[Any]:
+        """Make a dead letter ready again under its own id, its failures forgotten.
+
+        Waits for room like a submit. Raises `UnknownTask`, `KeyTaken` (a live task holds its key),
+        `QueueClosed`. Cancelled: it is a dead letter still.
+        """
+        self._queue._check_run()
+        return Handle(self._queue, await self._broker.replay(task_id))
+
+    async def replay_all(self, type: str | None = None) -> Sequence[Handle[Any]]:
+        """Replay all dead letters that there are now, or those of one type, oldest first.
+
+        One by one, waiting for room: cancelled, those not yet replayed are dead letters still. A
+        letter that is gone by its turn (purged, evicted, replayed by another) is left out. Raises
+        `KeyTaken` at the first letter whose key is taken, with the ones before it replayed.
+        """
+        handles: list[Handle[Any]] = []
+        for letter in self.list(type):
+            try:
+                handles.append(await self.replay(letter.id))
+            except UnknownTask:
+                continue
+        return handles
+
+    def purge(self, task_id: str) -> None:
+        """Throw one dead letter away. Raises `UnknownTask`."""
+        self._queue._check_run()
+        self._broker.purge(task_id)
+
+    def purge_all(self, type: str | None = None) -> int:
+        """Throw all dead letters away, or those of one type. Returns how many there were."""
+        self._queue._check_run()
+        letters = self.list(type)
+        for letter in letters:
+            self._broker.purge(letter.id)
+        return len(letters)

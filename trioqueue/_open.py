@@ -1,0 +1,112 @@
+"""Opening a queue: what is given is checked, and the parts are put together."""
+
+from __future__ import annotations
+
+import random as random_module
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from trio.lowlevel import enable_ki_protection
+
+from ._broker import QueueBroker
+from ._checks import check_count, check_hook, check_name, check_type
+from ._errors import InvalidTask
+from ._events import Observer
+from ._ids import new_id_source
+from ._nursery import open_bare_nursery
+from ._queue import Queue
+from ._registry import TaskSet
+from .brokers._open import open_broker
+
+#: Workers of a queue unless told otherwise: handlers mostly wait, so more than cores; few enough
+#: that a service behind them is not stormed by default.
+WORKERS: Final = 10
+
+
+def _check_queues(queues: object) -> Collection[str] | None:
+    if queues is None:
+        return None
+    if isinstance(queues, str) or not isinstance(queues, Iterable):
+        msg = f"queues must be a collection of names, not {queues!r}"
+        raise InvalidTask(msg)
+    names = tuple(check_name("queues", name) for name in queues)
+    if not names:
+        msg = "queues is empty: nothing could be submitted"
+        raise InvalidTask(msg)
+    return names
+
+
+def _check_sources(observers: Iterable[object], random: object, new_id: object) -> None:
+    for observer in observers:
+        check_hook("observers", observer)
+    if random is not None:
+        check_type("random", random, random_module.Random)
+    if new_id is not None:
+        check_hook("new_id", new_id)
+
+
+@asynccontextmanager
+@enable_ki_protection
+async def open_queue(
+    tasks: TaskSet,
+    *,
+    workers: int = WORKERS,
+    capacity: int | None = None,
+    broker: QueueBroker | None = None,
+    queues: Iterable[str] | None = None,
+    delayed_capacity: int = 10_000,
+    dead_capacity: int = 10_000,
+    results: int = 1_000,
+    observers: Iterable[Observer] = (),
+    random: random_module.Random | None = None,
+    new_id: Callable[[], str] | None = None,
+) -> AsyncIterator[Queue]:
+    """Open a queue with ``workers`` workers, for as long as the block lasts.
+
+    Like a nursery: leaving the block waits until everything accepted has ended. An exception in the
+    block, or a cancellation, is a hard stop: running handlers are cancelled, and whatever has not
+    ended is handed back (``queue.unfinished()``). Entering waits for the lifespan only.
+
+    ``capacity``: how many tasks may be ready, running or backing off (default ``max(100, 4 *
+    workers)``); ``delayed_capacity``: how many delayed or snoozed; ``dead_capacity``: how many dead
+    letters, the oldest being evicted; ``results``: how many ended tasks `Queue.handle` still finds.
+    ``queues``: the lanes that there are (default: any). ``observers``: called with every event.
+    ``random`` and ``new_id`` are the sources of jitter and ids, for runs that can be repeated.
+    ``broker``: one from `open_memory_broker`, instead of one of the queue's own; the sizes are then
+    its own.
+
+    Raises `InvalidTask` for a value that cannot be.
+    """
+    check_type("open_queue(tasks)", tasks, TaskSet)
+    lanes = _check_queues(queues)
+    check_count("workers", workers, 1)
+    if capacity is None:
+        capacity = max(100, 4 * workers)
+    sizes = {
+        "capacity": check_count("capacity", capacity, workers),
+        "delayed_capacity": check_count("delayed_capacity", delayed_capacity, 1),
+        "dead_capacity": check_count("dead_capacity", dead_capacity, 1),
+        "results": check_count("results", results, 0),
+    }
+    observers = tuple(observers)
+    _check_sources(observers, random, new_id)
+    source = random_module.Random() if random is None else random
+    ids = new_id_source(source, time.time) if new_id is None else new_id
+    async with open_broker(broker, **sizes) as kept:
+        for observer in observers:
+            kept.events.add(observer)
+        queue = Queue(tasks, kept, workers, lanes, source.random, ids)
+        queue._check_types()
+        try:
+            async with open_bare_nursery() as nursery:
+                await nursery.start(queue.pool.run, name="trioqueue pool")
+                try:
+                    yield queue
+                    await queue._leave()
+                except BaseException:
+                    queue.pool.stopping = True
+                    raise
+        finally:
+            kept.stop()  # however the block ends: what has not ended is handed back
