@@ -135,7 +135,7 @@ def words(function: object) -> set[str]:
 
 #: Words of signatures that are not classes of ours.
 FOREIGN = {"Any", "Callable", "Iterable", "Mapping", "Sequence", "None", "Random", "True", "False"}
-FOREIGN |= {"R", "AsyncIterator", "AbstractAsyncContextManager", "Self"}
+FOREIGN |= {"R", "AsyncIterator", "AsyncGenerator", "AbstractAsyncContextManager", "Self"}
 FOREIGN |= {"BaseException", "Exception", "Collection", "Awaitable", "Coroutine", "Iterator"}
 FOREIGN |= {"P", "R", "R_co"}  # type variables
 #: The "not given" marker, and names for two shapes of callables: nobody has to write them.

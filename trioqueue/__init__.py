@@ -64,3 +64,13 @@ from .brokers._memory import MemoryBroker as MemoryBroker
 from .brokers._memory import open_memory_broker as open_memory_broker
 
 __version__ = "0.1.0"
+
+
+def _speak_of_the_package() -> None:
+    """Tracebacks and dead letters name a class as users know it, not where it is written."""
+    for value in list(globals().values()):
+        if getattr(value, "__module__", "").startswith("trioqueue."):
+            value.__module__ = __name__
+
+
+_speak_of_the_package()

@@ -47,10 +47,6 @@ class QueueClosed(TrioqueueError):
     """The queue accepts nothing any more. The task was not accepted: submit it elsewhere."""
 
 
-class DelayedFull(TrioqueueError):
-    """No room for one more delayed task (``delayed_capacity``). The task was not accepted."""
-
-
 class QueuePaused(TrioqueueError):
     """A drain would wait for ever, since a paused queue still holds tasks: resume it, or stop."""
 

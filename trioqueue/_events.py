@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ._ki import protected
 from ._model import TABLE, Move, Outcome, State, Task
@@ -45,7 +45,7 @@ REMARKS = frozenset({"progressed", "cancel_requested", "refused"})
 
 Observer = Callable[[Event], object]
 
-_new = tuple.__new__
+_new: Any = cast("Any", tuple).__new__
 
 
 def fold(state: State | None, event: Event) -> State | None:
@@ -98,7 +98,7 @@ class Emitter:
     ) -> None:
         """Emit an event about ``task`` as it is now."""
         # By tuple.__new__: the NamedTuple's own takes as long as all the rest of this.
-        event = _new(
+        event: Event = _new(
             Event,
             (
                 name,

@@ -92,7 +92,8 @@ class Handle(Generic[R_co]):
                 error = outcome.error
                 text = str(error) if error is not None else outcome.kind.value
                 how = "timed out" if outcome.kind is OutcomeKind.TIMEOUT else "failed"
-                msg = f"{name} {how} after {task.failures} attempts: {text}"
+                attempts = "1 attempt" if task.failures == 1 else f"{task.failures} attempts"
+                msg = f"{name} {how} after {attempts}: {text}"
                 return TaskFailed(msg, task.id, text)
 
     async def cancel(self) -> bool:

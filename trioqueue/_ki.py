@@ -8,7 +8,7 @@ time (Trio marks code objects and looks at the frames only when a signal arrives
 from __future__ import annotations
 
 import inspect
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from trio.lowlevel import enable_ki_protection
 
@@ -27,7 +27,8 @@ def protected(cls: type[_T]) -> type[_T]:
                 if accessor is not None:
                     enable_ki_protection(accessor)
         elif isinstance(value, (staticmethod, classmethod)):
-            enable_ki_protection(value.__func__)
+            function: Any = cast("Any", value).__func__
+            enable_ki_protection(function)
         elif inspect.isfunction(value) and name != "__init_subclass__":
             enable_ki_protection(value)
     return cls

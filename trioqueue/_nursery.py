@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -11,7 +12,7 @@ from trio.lowlevel import enable_ki_protection
 
 @asynccontextmanager
 @enable_ki_protection
-async def open_bare_nursery() -> AsyncIterator[trio.Nursery]:
+async def open_bare_nursery() -> AsyncGenerator[trio.Nursery]:
     """A nursery that does not wrap what was not raised by several of its tasks at once.
 
     An error of the block (a Ctrl-C among them) cancels the background and arrives outside as what
@@ -42,18 +43,18 @@ def _split(error: BaseException) -> tuple[BaseException | None, BaseException | 
     """What of an error is Cancelled, and what is not."""
     if isinstance(error, trio.Cancelled):
         return error, None
-    if isinstance(error, BaseExceptionGroup) and error.subgroup(trio.Cancelled) is not None:
-        return error.split(trio.Cancelled)
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        cancelled, others = group.split(trio.Cancelled)
+        return (None, group) if cancelled is None else (cancelled, others)
     return None, error
 
 
 def _collapse(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The only error in Trio's groups of groups; a group that user code made stays whole."""
-    error: BaseException = group
-    while (
-        isinstance(error, BaseExceptionGroup)
-        and len(error.exceptions) == 1
-        and error.message == "Exceptions from Trio nursery"
-    ):
-        error = error.exceptions[0]
-    return error
+    while group.message == "Exceptions from Trio nursery" and len(group.exceptions) == 1:
+        error = group.exceptions[0]
+        if not isinstance(error, BaseExceptionGroup):
+            return error
+        group = cast("BaseExceptionGroup[BaseException]", error)
+    return group

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import random as random_module
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, cast
 
 from trio.lowlevel import enable_ki_protection
 
 from ._broker import QueueBroker
 from ._checks import check_count, check_hook, check_name, check_type
-from ._errors import InvalidTask
+from ._errors import HandedBack, InvalidTask, QueueClosed
 from ._events import Observer
 from ._ids import new_id_source
 from ._nursery import open_bare_nursery
 from ._queue import Queue
 from ._registry import TaskSet
+from ._retry import is_a, leaves
 from .brokers._open import open_broker
 
 #: Workers of a queue unless told otherwise: handlers mostly wait, so more than cores; few enough
@@ -31,20 +32,34 @@ def _check_queues(queues: object) -> Collection[str] | None:
     if isinstance(queues, str) or not isinstance(queues, Iterable):
         msg = f"queues must be a collection of names, not {queues!r}"
         raise InvalidTask(msg)
-    names = tuple(check_name("queues", name) for name in queues)
+    names = tuple(check_name("queues", name) for name in cast("Iterable[object]", queues))
     if not names:
         msg = "queues is empty: nothing could be submitted"
         raise InvalidTask(msg)
     return names
 
 
-def _check_sources(observers: Iterable[object], random: object, new_id: object) -> None:
-    for observer in observers:
+def _check_observers(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    try:
+        checked = tuple(observers)
+    except TypeError:
+        msg = f"observers must be a collection of functions, not {observers!r}"
+        raise InvalidTask(msg) from None
+    for observer in checked:
         check_hook("observers", observer)
+    return checked
+
+
+def _check_sources(random: object, new_id: object) -> None:
     if random is not None:
         check_type("random", random, random_module.Random)
     if new_id is not None:
         check_hook("new_id", new_id)
+
+
+def _is_answer_to_stop(error: BaseException) -> bool:
+    """Whether all that left the block is what ``shutdown`` makes submits and results raise."""
+    return all(is_a(leaf, (QueueClosed, HandedBack)) for leaf in leaves(error))
 
 
 @asynccontextmanager
@@ -62,7 +77,7 @@ async def open_queue(
     observers: Iterable[Observer] = (),
     random: random_module.Random | None = None,
     new_id: Callable[[], str] | None = None,
-) -> AsyncIterator[Queue]:
+) -> AsyncGenerator[Queue]:
     """Open a queue with ``workers`` workers, for as long as the block lasts.
 
     Like a nursery: leaving the block waits until everything accepted has ended. An exception in the
@@ -85,13 +100,13 @@ async def open_queue(
     if capacity is None:
         capacity = max(100, 4 * workers)
     sizes = {
-        "capacity": check_count("capacity", capacity, workers),
+        "capacity": check_count(f"capacity (with workers={workers})", capacity, workers),
         "delayed_capacity": check_count("delayed_capacity", delayed_capacity, 1),
         "dead_capacity": check_count("dead_capacity", dead_capacity, 1),
         "results": check_count("results", results, 0),
     }
-    observers = tuple(observers)
-    _check_sources(observers, random, new_id)
+    observers = _check_observers(observers)
+    _check_sources(random, new_id)
     source = random_module.Random() if random is None else random
     ids = new_id_source(source, time.time) if new_id is None else new_id
     async with open_broker(broker, **sizes) as kept:
@@ -105,7 +120,10 @@ async def open_queue(
                 try:
                     yield queue
                     await queue._leave()
-                except BaseException:
+                except BaseException as error:
+                    if queue.pool.stopping and _is_answer_to_stop(error):
+                        # The block was told of a stop under way: its grace is not cut short.
+                        await queue.pool.ended.wait()
                     queue.pool.stopping = True
                     raise
         finally:

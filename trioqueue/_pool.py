@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from contextvars import copy_context
-from functools import partial
 from threading import get_ident
 from typing import Any, Final, final
 
@@ -133,10 +132,10 @@ class Pool:
         self._started += 1
         worker = Worker(self, self._started)
         self._workers.add(worker)
-        start = partial(
-            self._nursery.start_soon, self._live, worker, name=f"trioqueue worker {worker.number}"
+        name = f"trioqueue worker {worker.number}"
+        self._context.copy().run(
+            lambda: self._nursery.start_soon(self._live, worker, name=name),
         )
-        self._context.copy().run(start)
 
     async def _live(self, worker: Worker) -> None:
         """One worker's life. Replaced if it ends early: cancelled alone, or in a spoilt context."""
@@ -309,9 +308,22 @@ class Pool:
             raise error
 
     def _tell_dead(self, task: Task) -> None:
-        """Call the ``on_dead`` hook, after the letter was stored. Its errors are logged."""
+        """Call the ``on_dead`` hook, after the letter was stored. Its errors are logged.
+
+        A task must not die in silence: if there is neither a hook nor an observer, it is logged.
+        """
         hook = self._tasks.on_dead
         if hook is None:
+            if not self._broker.events.observers:
+                letter = dead_letter(task)
+                logger.error(
+                    "task %s (%s) is dead after %d failures: %s",
+                    letter.id,
+                    letter.type,
+                    letter.failures,
+                    letter.error,
+                    extra={"task_id": letter.id, "task_type": letter.type},
+                )
             return
         try:
             hook(dead_letter(task))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import get_ident
-from typing import Any, Final, ParamSpec, TypeVar, final
+from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
 import trio
 
@@ -135,7 +135,7 @@ class Queue:
 
     def _make(
         self,
-        task_type: object,
+        task_type: Any,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
         overrides: Mapping[str, Any] | None = None,
@@ -145,7 +145,7 @@ class Queue:
         if get_ident() != self._thread:  # a third of what the whole check costs
             self._check_run()
         if not isinstance(task_type, TaskType) or self._types.get(task_type.name) is not task_type:
-            raise NotRegistered(self._why_not(task_type))
+            raise NotRegistered(self._why_not(cast("object", task_type)))
         if kwargs or len(args) != task_type.plain:
             task_type.check_arguments(args, kwargs)
         options = task_type.options

@@ -232,7 +232,7 @@ class TaskSet:
 
     # Overlapping on purpose: the first that fits is meant, and a coroutine function fits the first.
     @overload
-    def task(  # type: ignore[overload-overlap]
+    def task(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, handler: Callable[P, Awaitable[R]], /
     ) -> AsyncTaskType[P, R]: ...
     @overload
@@ -284,8 +284,11 @@ class TaskSet:
         return self._register(policy, handler)
 
     def _register(self, policy: dict[str, Any], handler: Callable[..., Any]) -> TaskType[..., Any]:
-        kind = AsyncTaskType if is_async(handler) else ThreadTaskType
-        task_type: TaskType[..., Any] = kind(handler, **policy)
+        task_type: TaskType[..., Any]
+        if is_async(handler):
+            task_type = AsyncTaskType[..., Any](handler, **policy)
+        else:
+            task_type = ThreadTaskType[..., Any](handler, **policy)
         if task_type.name in self._types:
             other = self._types[task_type.name].handler
             msg = f"a task named {task_type.name!r} is registered already ({other!r}): pass name="
@@ -317,7 +320,7 @@ class _Decorator:
     if TYPE_CHECKING:
 
         @overload
-        def __call__(  # type: ignore[overload-overlap]
+        def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
             self, handler: Callable[P, Awaitable[R]], /
         ) -> AsyncTaskType[P, R]: ...
         @overload

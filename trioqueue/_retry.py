@@ -11,12 +11,12 @@ from ._errors import InvalidTask
 
 
 def _check_errors(name: str, value: object) -> tuple[type[BaseException], ...]:
-    errors = value if isinstance(value, tuple) else (value,)
+    errors = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
     for error in errors:
         if not (isinstance(error, type) and issubclass(error, BaseException)):
             msg = f"{name} must be exception classes, not {error!r}"
             raise InvalidTask(msg)
-    return errors
+    return cast("tuple[type[BaseException], ...]", errors)
 
 
 @final

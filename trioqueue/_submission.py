@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, final
 
 from ._checks import check_type
 from ._errors import InvalidTask
@@ -21,8 +21,7 @@ R = TypeVar("R")
 
 def checked_calls(calls: Iterable[Call[R]]) -> list[Call[R]]:
     """``calls`` as a list; `InvalidTask` if one is not a call."""
-    given: object = calls
-    if isinstance(given, Call):
+    if isinstance(cast("object", calls), Call):
         msg = "submit_many takes a list of calls: submit_many([task.bind(...)])"
         raise InvalidTask(msg)
     checked = list(calls)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import final
 
@@ -44,7 +44,7 @@ class Waits:
         return len(self._waits)
 
     @contextmanager
-    def blocking(self, lease: Lease, target: Target) -> Iterator[None]:
+    def blocking(self, lease: Lease, target: Target) -> Generator[None]:
         """A handler waits for ``target``, or gets `WouldDeadlock`: at once, or once it is so."""
         wait = _Wait(lease.holder, target)
         self._waits.append(wait)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, final
 
@@ -342,7 +342,7 @@ async def open_memory_broker(
     dead_capacity: int = 10_000,
     results: int = 1_000,
     wall_clock: Callable[[], float] = time.time,
-) -> AsyncIterator[MemoryBroker]:
+) -> AsyncGenerator[MemoryBroker]:
     """A broker in memory, for as long as the block lasts. Neither half of the block waits.
 
     ``capacity`` bounds the tasks that are ready, running or backing off; ``delayed_capacity``

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from trio.lowlevel import enable_ki_protection
@@ -16,7 +16,7 @@ from ._memory import MemoryBroker, open_memory_broker
 @enable_ki_protection
 async def open_broker(
     broker: object, *, capacity: int, delayed_capacity: int, dead_capacity: int, results: int
-) -> AsyncIterator[QueueBroker]:
+) -> AsyncGenerator[QueueBroker]:
     """``broker`` itself if it is open already, or a memory broker of these sizes.
 
     Raises `InvalidTask` for anything else.

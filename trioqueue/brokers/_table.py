@@ -54,7 +54,7 @@ class Table:
         self.events = Emitter()
         self._table: dict[str, Task] = {}  # every open task: the truth
         self._keys: dict[tuple[str, str], Task] = {}  # (queue, key) of the open tasks that have one
-        self._running = 0
+        self._running: int = 0
         self._due: dict[str, float] = {}  # when each scheduled one is due
         self._apart: set[str] = set()  # scheduled ones that count in _delayed, not in _room
         self._dead: OrderedDict[str, Task] = OrderedDict()  # oldest first
@@ -66,8 +66,8 @@ class Table:
         self._ended_before: dict[str, Task] = {}
         self._results = results
         self._handed_back: list[Task] = []
-        self._submitted = 0
-        self._succeeded = 0
+        self._submitted: int = 0
+        self._succeeded: int = 0
         self._moves: dict[Move, int] = dict.fromkeys(Move, 0)  # all but the three of a plain run
         self._room = Room(capacity, self._check_empty)
         self._delayed = Room(delayed_capacity, self._check_empty)
