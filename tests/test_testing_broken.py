@@ -81,7 +81,7 @@ async def _waits_after_the_effect(queue, _):
 
     vars(queue._broker)["publish"] = publish_and_wait
     with trio.CancelScope() as scope:
-        await queue.submit(quick)
+        await queue.submit_many([quick.bind()])
 
 
 @breaks("exact settle")

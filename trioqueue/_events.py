@@ -90,7 +90,6 @@ class Emitter:
         name: str,
         time: float,
         task: Task,
-        *,
         outcome: Outcome | None = None,
         delay: float | None = None,
         waited: float | None = None,

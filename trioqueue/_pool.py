@@ -213,11 +213,14 @@ class Pool:
                 return
             now = clock()
             if not (turn.left and now < turn.ends):
-                await self._rest(worker)
+                # The turn is over. One that has not worked since its last rest parks if another
+                # rests, who will be back and calls for help when there is work: else all 64 of a
+                # pool would go through a checkpoint for each slice that one of them works.
+                await (self._park if turn.resting and not worker.took else self._yield)(worker)
                 continue
             lease = broker.claim_nowait(admits, now)
             if lease is None:
-                await self._linger(worker)
+                await self._wait_for_work(worker)
                 continue
             turn.left -= 1
             task = lease.task
@@ -355,30 +358,18 @@ class Pool:
             # Nobody has begun a turn since the call, and Trio's scheduler has been round.
             self._turn.begin(trio.current_time())
 
-    async def _linger(self, worker: Worker) -> None:
-        """Nothing to do: look once more in Trio's next pass, then park.
+    async def _wait_for_work(self, worker: Worker) -> None:
+        """Look once more in Trio's next pass, then park.
 
         In a steady trickle (a submitter that submits one task in each pass) this saves a parking,
         a call and a token for each task. Whoever lingers is the one who is coming.
         """
-        if not worker.took or self._coming:
-            await self._park(worker)
-            return
-        self._coming = True
-        await self._yield(worker)
-        self._coming = False
-
-    async def _rest(self, worker: Worker) -> None:
-        """The turn is over: let the rest of the program run.
-
-        A worker that has not worked since its last rest parks instead if another one rests: that
-        one will be back, and calls for help when there is work. Else all 64 of a pool would go
-        through a checkpoint for each slice that one of them works.
-        """
-        if self._turn.resting and not worker.took:
-            await self._park(worker)
-        else:
+        if worker.took and not self._coming:
+            self._coming = True
             await self._yield(worker)
+            self._coming = False
+        else:
+            await self._park(worker)
 
     async def _yield(self, worker: Worker) -> None:
         """Be back in Trio's next pass, and begin a turn there if nobody else has.

@@ -69,10 +69,12 @@ class Queue:
         `QueueClosed`, and, in a handler of this queue, `WouldDeadlock` if room could never come.
         """
         made = self._make(task, args, kwargs)
-        if running.get() is None:
-            return Handle(self, (await self._broker.publish((made,)))[0])
-        (handle,) = await self._publish((made,))
-        return handle
+        await trio.lowlevel.checkpoint()
+        try:
+            return Handle(self, self._broker.accept_nowait(made))
+        except trio.WouldBlock:
+            (handle,) = await self._publish((made,))
+            return handle
 
     def submit_nowait(
         self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs

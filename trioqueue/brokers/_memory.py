@@ -197,7 +197,7 @@ class MemoryBroker(TableInspector):
             task.lease = lease = Lease(task, token, now)
             self._running += 1
             if self.events.observers:
-                self.events.task(_STARTED, now, task, waited=now - task.accepted_at)
+                self.events.task(_STARTED, now, task, None, None, now - task.accepted_at)
             return lease
         return None
 
@@ -275,7 +275,7 @@ class MemoryBroker(TableInspector):
         if self._settled:
             self._tell(task)
         if self.events.observers:
-            self.events.task(_SUCCEEDED, now, task, outcome=outcome)
+            self.events.task(_SUCCEEDED, now, task, outcome)
         # The place comes last: it may let another task in, which is a later event.
         room = self._room
         room.used -= 1

@@ -127,7 +127,7 @@ class Table:
         else:
             name = self._enter_special(task, now)
         if self.events.observers:
-            self.events.task(name, now, task, delay=task.options.delay or None)
+            self.events.task(name, now, task, None, task.options.delay or None)
         if self._drained is not None:
             self._check_drain(task)
 
