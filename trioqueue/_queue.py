@@ -19,7 +19,6 @@ from ._checks import (
     check_name,
     check_seconds,
 )
-from ._current import running
 from ._errors import InvalidTask, NotRegistered, UnknownTask, WouldDeadlock, WrongRun
 from ._events import Observer
 from ._handle import Handle
