@@ -108,7 +108,7 @@ class Pool:
         try:
             async with AsyncExitStack() as stack:
                 # Outside of the workers' scope: its clean-up is not cut short by a stop's own end.
-                if self._tasks.lifespan is not None and self.size:
+                if self._tasks.lifespan is not None:
                     self.state = await stack.enter_async_context(self._tasks.lifespan())
                 with self._scope:
                     await self._supervise(task_status)
@@ -177,8 +177,6 @@ class Pool:
         self.stopping = True
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
         self._lot.unpark_all()
-        if not self.size:
-            self._scope.cancel()
 
     @property
     def running(self) -> int:

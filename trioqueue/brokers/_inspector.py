@@ -61,7 +61,8 @@ class TableInspector(Table):
         self._running -= 1
         trail = task.trace()
         trail.losses += 1
-        if trail.losses > MAX_LOSSES:
+        left = trail.losses > MAX_LOSSES
+        if left:
             self._die_of_losses(task, trail)
         else:
             task.move(Move.LOST)
@@ -70,7 +71,7 @@ class TableInspector(Table):
             self._emit(Move.LOST, task)
         if self._on_cancel is not None:
             self._on_cancel(lease)
-        self._follow(task)
+        self._follow(task, left=left)
         return True
 
     def _die_of_losses(self, task: Task, trail: Trail) -> None:

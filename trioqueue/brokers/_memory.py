@@ -243,14 +243,15 @@ class MemoryBroker(TableInspector):
             trail.errors = (*trail.errors, record)[-ERRORS_KEPT:]
         task.failures += settlement.failed
         self._place(task, settlement)
+        left = task.id not in self._table
         if self.events.observers:
             delay = settlement.delay if settlement.move in {Move.RETRIED, Move.SNOOZED} else None
             self.events.task(
                 settlement.move, now, task, outcome=settlement.outcome, delay=delay, attempt=attempt
             )
-        if settlement.move is Move.SNOOZED and settlement.delay > 0:
+        if settlement.move is Move.SNOOZED and settlement.delay > 0 and task.id in self._table:
             self._set_apart(task)
-        self._follow(task)
+        self._follow(task, left=left)
         return True
 
     def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:

@@ -232,12 +232,15 @@ class Table:
             case move:
                 raise AssertionError(move)
 
-    def _follow(self, task: Task) -> None:
-        """What follows, now that everybody knows: moves and events of their own."""
-        if task.id not in self._table:
+    def _follow(self, task: Task, *, left: bool) -> None:
+        """What follows, now that everybody knows: moves and events of their own.
+
+        ``left``: the task has ended. Told, not looked up: an observer may have acted meanwhile.
+        """
+        if left:
             self._give_place(task)
             self._evict()
-        else:
+        elif task.id in self._table:
             if task.state is State.SCHEDULED and task.id not in self._timer:
                 self._become_due(task)  # in no time: a retry or a snooze without a delay
             self._waits_again(task)
