@@ -72,9 +72,9 @@ async def test_a_stop_that_ends_the_block_keeps_its_grace(
     async with trio.open_nursery() as nursery:
         try:
             async with trioqueue.open_queue(tasks, workers=1, capacity=2) as queue:
-                nursery.start_soon(stop, queue)
+                nursery.start_soon(stop, queue)  # noqa: ASYNC111 - the stop outlives the block
                 if in_a_nursery:
-                    async with trio.open_nursery() as inner:
+                    async with trio.open_nursery() as inner:  # noqa: ASYNC112 - for its group
                         inner.start_soon(feed, queue)
                 else:
                     await feed(queue)

@@ -105,7 +105,7 @@ def test_a_scenario_that_spins_when_struck_is_ended():
             with target("setter"):
                 await trio.lowlevel.checkpoint()
                 done = True
-            while not done:
+            while not done:  # noqa: ASYNC110 - it is to spin
                 await trio.lowlevel.checkpoint()
 
     with pytest.raises(BrokenEverywhere, match="spins"):

@@ -132,7 +132,7 @@ def test_an_error_in_the_background_is_raised():
     async def fail():
         raise KeyError("background")
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: ASYNC401 - of any depth
         machine.start(fail)
     assert caught.group_contains(KeyError, match="background")
 

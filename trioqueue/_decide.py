@@ -144,8 +144,8 @@ def _told(tell: Callable[[], str]) -> str:
     """What ``tell`` returns, or a word on why it did not."""
     try:
         return tell()
-    except BaseException as second:
-        return f"<could not be told: {type(second).__name__}>"
+    except BaseException as second:  # noqa: ASYNC103 - a synchronous call of user code
+        return f"<could not be told: {type(second).__name__}>"  # noqa: ASYNC104
 
 
 # The attributes as C sees them: a subclass may shadow them, or refuse to be changed (a frozen

@@ -24,12 +24,12 @@ async def open_bare_nursery() -> AsyncGenerator[trio.Nursery]:
         async with trio.open_nursery() as nursery:
             try:
                 yield nursery
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103 - raised again, below or at the end
                 # Cancelled belongs to a scope: ours (the background failed), or one further out.
                 cancelled, failed = _split(error)
                 nursery.cancel_scope.cancel(reason="the block raised")
                 if cancelled is not None:
-                    raise cancelled from None
+                    raise cancelled from None  # noqa: ASYNC104
     except BaseExceptionGroup as group:
         if failed is None:
             raise _collapse(group) from None

@@ -118,12 +118,19 @@ async def open_queue(
             async with open_bare_nursery() as nursery:
                 await nursery.start(queue.pool.run, name="trioqueue pool")
                 try:
-                    yield queue
-                    await queue._leave()
-                except BaseException as error:
-                    if queue.pool.stopping and _is_answer_to_stop(error):
+                    answer: Exception | None = None
+                    try:
+                        yield queue
+                    except Exception as error:
+                        if not (queue.pool.stopping and _is_answer_to_stop(error)):
+                            raise
+                        answer = error
+                    if answer is not None:
                         # The block was told of a stop under way: its grace is not cut short.
                         await queue.pool.ended.wait()
+                        raise answer
+                    await queue._leave()
+                except BaseException:
                     queue.pool.stopping = True
                     raise
         finally:

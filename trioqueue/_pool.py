@@ -102,7 +102,7 @@ class Pool:
 
     # --- life ----------------------------------------------------------------------------------
 
-    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 - below
         """Run the workers until ``stop``; started once the lifespan is entered."""
         detach = self._broker.attach(self._call, self._cancel)
         try:
@@ -111,18 +111,18 @@ class Pool:
                 if self._tasks.lifespan is not None:
                     self.state = await stack.enter_async_context(self._tasks.lifespan())
                 with self._scope:
-                    await self._supervise(task_status)
+                    await self._supervise(task_status.started)
         finally:
             detach()
             self.ended.set()
 
-    async def _supervise(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _supervise(self, started: Callable[[], object]) -> None:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for _ in range(self.size):
                 self._spawn()
             nursery.start_soon(self._watch, name="trioqueue watch")
-            task_status.started()
+            started()
         if not self.stopping and not self._scope.cancel_called:
             msg = "the workers' nursery ended although nobody stopped it: a bug in trioqueue"
             raise RuntimeError(msg)
@@ -193,7 +193,7 @@ class Pool:
                 worker.deadline = math.inf
                 worker.spent = False
                 await self._serve(worker)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - `_ended` judges it, and goes on or raises
             if worker.lease is None:
                 raise  # not from a handler: cancelled while it held nothing, or a bug of ours
             escaped = error
