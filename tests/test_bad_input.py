@@ -94,6 +94,7 @@ def test_no_time_at_all_is_not_a_timeout() -> None:
         refused(
             TaskSet().task(nothing).__class__, name, "more than 0", handler=nothing, **{name: 0}
         )
+    refused(lambda: TaskSet(timeout=0), "timeout", "more than 0")
 
 
 @pytest.mark.parametrize("value", NOT_A_COUNT, ids=repr)

@@ -100,3 +100,14 @@ async def test_ids_grow(autojump_clock: MockClock) -> None:
     async with opened(tasks) as queue:
         ids = [queue.submit_nowait(double, 1).id for _ in range(50)]
     assert ids == sorted(set(ids))
+
+
+async def test_options_apply_to_each_of_a_batch(autojump_clock: MockClock) -> None:
+    async with opened(tasks) as queue:
+        later = queue.options(delay=3)
+        handles = await later.submit_many([double.bind(n) for n in range(3)])
+        assert [handle.state for handle in handles] == [State.SCHEDULED] * 3
+        assert [await handle.result() for handle in handles] == [0, 2, 4]
+        assert trio.current_time() == 3
+        (named,) = await queue.options(id="mine").submit_many([double.bind(5)])
+        assert named.id == "mine"
