@@ -110,4 +110,6 @@ async def test_a_task_that_is_lost_again_and_again_is_stopped() -> None:
         check_places(broker)
         (letter,) = broker.dead_letters()
         assert "lost 11 times" in str(letter.error)
+        moves = broker.counts().moves
+        assert (moves[Move.LOST], moves[Move.DIED]) == (10, 1)
         assert await broker.replay("1") is task

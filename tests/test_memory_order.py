@@ -153,6 +153,19 @@ async def test_a_pause_ends_a_drain_that_waits() -> None:
             broker.resume("x")
 
 
+async def test_a_submit_into_a_paused_queue_ends_a_drain_that_waits() -> None:
+    async with open_memory_broker() as broker:
+        errors: list[object] = []
+        await broker.publish([a_task("running")])
+        take(broker)
+        broker.pause("x")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain, broker, errors)
+            await wait_all_tasks_blocked()
+            await broker.publish([a_task("1", queue="x")])
+        assert [type(error) for error in errors] == [QueuePaused]
+
+
 async def test_a_drain_waits_for_delays_and_retries(autojump_clock: MockClock) -> None:
     async with open_memory_broker() as broker, trio.open_nursery() as nursery:
         with assert_checkpoints():
