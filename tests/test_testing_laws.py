@@ -281,6 +281,11 @@ OBEDIENT = [
         ],
         {},
     ),
+    # Ctrl-C takes the whole pool down.
+    (
+        [*submitted(), *started(), CUT._replace(toppled=True), seen("released", delivery=1)],
+        {"interrupted": True},
+    ),
     # What a stop cannot cancel holds it up, within its rights.
     (
         [

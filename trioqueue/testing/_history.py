@@ -160,7 +160,8 @@ class History:
 
     ``middleware``: attempts are wrapped by ``around``, so that a handler's end is not yet the
     attempt's. ``slack``: seconds that may pass without anybody's doing; 0 on a virtual clock.
-    ``whole``: the queue's tasks end with it, since its broker does.
+    ``whole``: the queue's tasks end with it, since its broker does. ``interrupted``: it ended by a
+    Ctrl-C, which in a worker or a handler takes the whole pool down, and is meant to.
     """
 
     workers: int = 1
@@ -169,6 +170,7 @@ class History:
     middleware: bool = False
     slack: float = 0.0
     whole: bool = True
+    interrupted: bool = False
     entries: list[Entry] = field(default_factory=list[Entry])
 
     def of_task(self, task_id: str) -> list[Event]:

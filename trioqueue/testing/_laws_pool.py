@@ -8,7 +8,6 @@ from typing import Final
 
 from .. import Move, OutcomeKind, State
 from ._book import Account, Book, walk
-from ._errors import holds_interrupt
 from ._history import (
     Began,
     Closed,
@@ -143,7 +142,6 @@ def no_orphan(history: History) -> Iterator[str]:
 def isolation(history: History) -> Iterator[str]:
     """No handler sees another's context variables, or is cancelled since another one failed."""
     stray: set[tuple[str, int]] = set()
-    interrupted = False  # by Ctrl-C, in a handler: this alone takes the pool down
     for entry, book in walk(history):
         if isinstance(entry, Began) and entry.spoilt and not history.middleware:
             yield (
@@ -151,8 +149,7 @@ def isolation(history: History) -> Iterator[str]:
                 f"had changed: {', '.join(entry.spoilt)}"
             )
         elif isinstance(entry, Ended):
-            interrupted |= holds_interrupt(entry.error)
-            if entry.toppled and not interrupted:
+            if entry.toppled and not history.interrupted:
                 yield f"the handler of task {entry.task_id} was cancelled although nobody asked"
             if entry.stray:
                 stray.add((entry.task_id, entry.token))

@@ -19,6 +19,7 @@ from .._current import running
 from .._ki import protected
 from .._model import Lease
 from .._worker import Worker
+from ._errors import holds_interrupt
 from ._history import Began, Ended, Entry, History, Left, Quiet, Seen
 from ._laws import Breach, LawBroken, breaches_of
 from ._quiet import QuietWatch
@@ -206,8 +207,9 @@ class Ledger:
         finally:
             trio.lowlevel.remove_instrument(watch)
 
-    def left(self) -> None:
-        """The queue's block has been left: write down its last numbers."""
+    def left(self, error: BaseException | None = None) -> None:
+        """The queue's block has been left, by ``error`` if by one: write down its last numbers."""
+        self.history.interrupted = holds_interrupt(error)
         queue = self._queue
         if queue is None:
             return  # it was never open

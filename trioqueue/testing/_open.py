@@ -64,7 +64,7 @@ def _judged(ledger: Ledger, *, check: bool) -> Generator[None]:
         failed = error
         raise
     finally:
-        ledger.left()
+        ledger.left(failed)
         breaches = ledger.breaches() if check else ()
         if breaches:
             raise LawBroken(breaches) from failed
