@@ -3,6 +3,7 @@
 Each asserts only what is true in spite of a cancellation; the laws are checked by the test queue.
 """
 
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import trio
@@ -363,6 +364,43 @@ async def two_queues_in_a_row():
                     await first.submit(make)
 
 
+async def lifespan_and_around():
+    open_now = []
+
+    @asynccontextmanager
+    async def lifespan():
+        await trio.sleep(0.1)
+        open_now.append("pool of connections")
+        try:
+            yield open_now
+        finally:
+            open_now.pop()
+
+    @asynccontextmanager
+    async def around(current):
+        assert current.state
+        await trio.sleep(0.1)
+        try:
+            yield
+        finally:
+            assert current.state, "a handler outlived what it works with"
+
+    tasks = TaskSet(retry=TWICE, lifespan=lifespan, around=around)
+    plain = tasks.task(name="plain", limit=1)(script(returns(after=0.2)))
+    flaky = tasks.task(name="flaky")(script(raises(OSError("down"), after=0.1), returns()))
+    endless = tasks.task(name="endless", timeout=0.5)(script(times_out()))
+
+    @tasks.task(name="inline")
+    def inline():
+        return current_task().state
+
+    async with open_test_queue(tasks, workers=2) as queue:
+        with target("submitter"):
+            for task_type in (plain, flaky, inline, plain, endless):
+                await queue.submit(task_type)
+    assert not open_now
+
+
 ALL = (
     mixed_kinds,
     capped_types_compete,
@@ -380,4 +418,5 @@ ALL = (
     lost_leases,
     impatient_callers,
     two_queues_in_a_row,
+    lifespan_and_around,
 )

@@ -281,6 +281,9 @@ OBEDIENT = [
         ],
         {},
     ),
+    # An attempt that was started before a stop may have its entry, or its thread, still before it.
+    ([*submitted(), seen("started", delivery=1), STOP, began(), *succeeded()], {}),
+    ([*submitted(), seen("started", delivery=1), began(stopped=True)], {"middleware": True}),
     # Ctrl-C takes the whole pool down.
     (
         [*submitted(), *started(), CUT._replace(toppled=True), seen("released", delivery=1)],

@@ -77,6 +77,7 @@ def tokens_never_leak(history: History) -> Iterator[str]:
 def nothing_after_stop(history: History) -> Iterator[str]:
     """Neither an acceptance after a close nor a beginning after a stop."""
     closed = stopping = False
+    before: set[tuple[str, int]] = set()  # the deliveries that were started before a stop
     for entry in history.entries:
         if isinstance(entry, Closed):
             closed = True
@@ -86,12 +87,16 @@ def nothing_after_stop(history: History) -> Iterator[str]:
             event = entry.event
             if closed and event.name in _BORN:
                 yield f"task {event.task_id} was {event.name} after the close"
-            if stopping and event.name == Move.STARTED:
-                yield f"task {event.task_id} was started after the stop"
+            if event.name == Move.STARTED:
+                if stopping:
+                    yield f"task {event.task_id} was started after the stop"
+                else:
+                    before.add((event.task_id, event.delivery))
         elif isinstance(entry, Began):
-            if stopping:
+            # A thread, or the entry of ``around``, may lie between an attempt's start and this.
+            if stopping and (entry.task_id, entry.token) not in before:
                 yield f"a handler of task {entry.task_id} began after the stop"
-            elif entry.stopped:
+            elif entry.stopped and not history.middleware:
                 yield f"a handler of task {entry.task_id} began in a cancelled pool"
 
 

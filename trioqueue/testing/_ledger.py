@@ -137,7 +137,8 @@ class Ledger:
         """A handler's body begins. (For the wrappers of handlers.)"""
         task = lease.task
         self._begun.add((task.id, lease.token))
-        stopped, _ = _cancellation(cast("Worker", lease.holder))
+        # A thread begins when it can, whatever has been cancelled since its attempt was started.
+        stopped = trio.lowlevel.in_trio_task() and _cancellation(cast("Worker", lease.holder))[0]
         self.note(
             Began(
                 self.now(),
