@@ -22,15 +22,17 @@ class RoomWait(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """What holds places in the common room without running.
+    """What holds places in the common room without running, and will not leave by itself.
 
-    ``places``: type -> how many of its tasks are ready or backing off. ``leaving``: how many more
-    will leave by themselves, since they expire.
+    ``places``: type -> how many of its tasks are ready or backing off. (Those that expire leave.)
     """
 
     capacity: int
     places: Mapping[str, int]
-    leaving: int
+
+
+#: For a look in which nobody waits for room.
+NOTHING_WAITING = Waiting(0, {})
 
 
 Target = Task | RoomWait
@@ -77,6 +79,8 @@ def _can_come(target: Target, stuck: set[Worker], snapshot: Snapshot) -> bool:
         return True
     if target.state is State.RUNNING:
         return snapshot.running.get(target.id) not in stuck
+    if target.options.expires is not None and not target.deliveries:
+        return True  # it ends by itself
     return _can_run(target.type, stuck, snapshot)
 
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
+from ._checks import check_seconds
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement
 from ._retry import Discard, Retry, RetryLater, Snooze, is_a, leaves, members
 
@@ -66,12 +67,22 @@ def _classify_error(error: BaseException, duration: float) -> Outcome:
     said = next(leaves(error)) if _is_single(error) else error
     kind, delay = OutcomeKind.ERROR, None
     if is_a(said, RetryLater):
-        kind, delay = OutcomeKind.RETRY_LATER, getattr(said, "after", None)
+        kind, delay = OutcomeKind.RETRY_LATER, _seconds(said, "after")
     elif is_a(said, Snooze):
-        kind, delay = OutcomeKind.SNOOZE, getattr(said, "seconds", 0.0)
+        kind, delay = OutcomeKind.SNOOZE, _seconds(said, "seconds")
+        if delay is None:  # a subclass that says no time: an ordinary error
+            kind = OutcomeKind.ERROR
     elif is_a(said, Discard):
         kind = OutcomeKind.DISCARD
     return Outcome(kind, None, duration, error, delay=delay)
+
+
+def _seconds(said: BaseException, name: str) -> float | None:
+    """The delay that an instruction asks for, if it is one: a subclass may have put in anything."""
+    try:
+        return check_seconds(name, getattr(said, name, None))
+    except Exception:
+        return None
 
 
 def _is_single(error: BaseException) -> bool:

@@ -258,15 +258,14 @@ class Lease:
         "token",
     )
 
-    holder: Any  # both are set by the worker, before anybody can look
-    deadline: float
-
     def __init__(self, task: Task, token: int, started_at: float) -> None:
         self.task = task
         self.token = token
         self.started_at = started_at
         self.cancel_requested = False
         self.lost = False
+        self.holder: Any = None
+        self.deadline = float("inf")
         self.settled: Outcome | None = None  # with what it ended; tells a repeat from a zombie
 
 

@@ -22,7 +22,7 @@ from . import _calls
 from ._broker import LocalBroker
 from ._calls import Calls, call_handler
 from ._current import running
-from ._deadlock import Snapshot, Target
+from ._deadlock import NOTHING_WAITING, RoomWait, Snapshot, Target
 from ._decide import Facts, classify, decide, skip_frames
 from ._events import logger
 from ._ki import protected
@@ -86,7 +86,7 @@ class Pool:
         self._scope = trio.CancelScope()  # of all workers; its deadline is the end of the grace
         self._workers: set[Worker] = set()
         self._started = 0
-        self._empty = trio.Event()  # no worker is left
+        self.empty = trio.Event()  # no worker is left
         self._lot = trio.lowlevel.ParkingLot()
         self._coming = False  # a worker was called and has not arrived yet
         self._called_in = -1  # the turn in which it was called
@@ -112,6 +112,10 @@ class Pool:
                     self.state = await stack.enter_async_context(self._tasks.lifespan())
                 with self._scope:
                     await self._supervise(task_status.started)
+            if not self.stopping and not self._scope.cancelled_caught:
+                # A scope or a nursery of the lifespan's own has absorbed the workers' end.
+                msg = "the lifespan ended while the queue was open, and its workers with it"
+                raise RuntimeError(msg)
         finally:
             detach()
             self.ended.set()
@@ -124,7 +128,7 @@ class Pool:
             nursery.start_soon(self._watch, name="trioqueue watch")
             started()
         if not self.stopping and not self._scope.cancel_called:
-            msg = "the workers' nursery ended although nobody stopped it: a bug in trioqueue"
+            msg = "something cancelled the workers' nursery, which is trioqueue's own"
             raise RuntimeError(msg)
 
     def _spawn(self) -> None:
@@ -151,7 +155,7 @@ class Pool:
             if not self.stopping and trio.current_effective_deadline() != -math.inf:
                 self._spawn()
             if not self._workers:
-                self._empty.set()
+                self.empty.set()
                 self._nursery.cancel_scope.cancel(reason="all workers have ended")
             self._call()
 
@@ -162,7 +166,7 @@ class Pool:
         finally:
             # Bounded, and it does nothing but wait for what has to be waited for anyway.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + HARD_LIMIT):
-                await self._empty.wait()
+                await self.empty.wait()
             for worker in self._workers:
                 if worker.lease is not None:
                     logger.error(
@@ -251,6 +255,8 @@ class Pool:
             worker.arm(lease.started_at, timeout)
         lease.deadline = worker.deadline
         running.set(lease)
+        if lease.cancel_requested or lease.lost:  # by an observer, before it had a holder
+            worker.scope.cancel(reason="the attempt was over before it began")
         if self.idle and not self._coming:
             self._call()
 
@@ -405,7 +411,7 @@ class Pool:
     def own_lease(self) -> Lease | None:
         """The lease of the handler that calls this, if it is one of this pool's, and still runs."""
         lease = running.get()
-        if lease is None or lease.settled is not None:
+        if lease is None or lease.task.lease is not lease:
             return None
         worker = lease.holder
         return lease if isinstance(worker, Worker) and worker.pool is self else None
@@ -415,13 +421,14 @@ class Pool:
         if get_ident() != self._thread:
             # A handler in a thread of ours: what observers do is for Trio's thread.
             trio.from_thread.run_sync(self.report_progress, lease, done, total)
-        elif lease.settled is None:
+        elif lease.task.lease is lease:
             lease.task.trace().progress = (done, total)
             if self._broker.events.observers:
                 self._broker.events.task("progressed", trio.current_time(), lease.task)
 
     def _snapshot(self, waits: Mapping[object, Sequence[Target]]) -> Snapshot:
         """The pool for `Waits`, given what each blocked worker waits for."""
+        for_room = any(isinstance(wait, RoomWait) for targets in waits.values() for wait in targets)
         held: dict[str, list[Worker]] = {}
         for worker in self._workers:
             if worker.limited is not None:
@@ -432,7 +439,7 @@ class Pool:
             running={w.lease.task.id: w for w in self._workers if w.lease is not None},
             limits={t.name: t.limit for t in self._types.values() if t.limit is not None},
             held=held,
-            waiting=self._broker.waiting(),
+            waiting=self._broker.waiting() if for_room else NOTHING_WAITING,
         )
 
     def _look_for_deadlock(self) -> None:

@@ -284,7 +284,8 @@ class Queue:
         self._broker.stop()
         self.pool.stop(grace)
         if own is None:
-            await self.pool.ended.wait()
+            # For the workers, not for the lifespan: it may be a task of the lifespan that calls.
+            await self.pool.empty.wait()
         return self.unfinished()
 
     def unfinished(self) -> Sequence[Unfinished]:

@@ -60,7 +60,7 @@ class Retry:
     def delay(self, failures: int, chance: float) -> float:
         """Seconds to wait after ``failures`` (>= 1); ``chance`` in [0, 1) draws the jitter."""
         try:
-            backoff = self.initial * self.factor ** (failures - 1)
+            backoff = self.initial * float(self.factor) ** (failures - 1)
         except OverflowError:
             backoff = self.maximum if self.initial else 0.0
         return min(self.maximum, backoff) * (1 - self.jitter * chance)

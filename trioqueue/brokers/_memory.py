@@ -54,11 +54,15 @@ class MemoryBroker(TableInspector):
         """See `Broker`. The checkpoint comes first: after the effect nothing can raise."""
         await trio.lowlevel.checkpoint()
         room, places = self._request(tasks)
-        try:
-            room.take_nowait(places)
-        except trio.WouldBlock:
-            if places:
+        if places and (room.queued or not room.fits(places)):
+            await room.take(places)
+            while (needed := self._count_new(tasks, room)) > places:
+                # A key or an id was freed while we waited: all at once, so back into the line.
+                room.give(places)
+                places = needed
                 await room.take(places)
+        else:
+            room.used += places
         return self._accept(tasks, room, places)
 
     def publish_nowait(self, tasks: Sequence[Task]) -> Sequence[Task]:
@@ -74,7 +78,7 @@ class MemoryBroker(TableInspector):
             raise QueueClosed(CLOSED)
         room = self._room_for(tasks)
         places = len(tasks)
-        if not room.fits(places):
+        if room.queued or not room.fits(places):
             places = self._count_new(tasks, room)  # what is known already needs no place
         return room, places
 
@@ -84,7 +88,7 @@ class MemoryBroker(TableInspector):
         if (
             not task.options.plain
             or self._closed
-            or room.wake_at  # somebody is in line
+            or room.queued
             or room.used >= room.capacity
             or self._knows(task)
         ):
@@ -136,15 +140,14 @@ class MemoryBroker(TableInspector):
 
     def waiting(self) -> Waiting:
         """See `LocalBroker`."""
-        places: Counter[str] = Counter()
-        leaving = 0
-        for task in self._table.values():
-            if task.lease is None and task.id not in self._apart:
-                if self._expires_at(task) != float("inf"):
-                    leaving += 1
-                else:
-                    places[task.type] += 1
-        return Waiting(self._room.capacity, places, leaving)
+        places = Counter(
+            task.type
+            for task in self._table.values()
+            if task.lease is None
+            and task.id not in self._apart
+            and self._expires_at(task) == float("inf")
+        )
+        return Waiting(self._room.capacity, places)
 
     def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
         """See `LocalBroker`."""

@@ -34,12 +34,22 @@ class Room:
     them; while anything is, no place is free.
     """
 
-    __slots__ = ("_on_empty", "_urgent", "_waiters", "capacity", "closed", "used", "wake_at")
+    __slots__ = (
+        "_on_empty",
+        "_urgent",
+        "_waiters",
+        "capacity",
+        "closed",
+        "queued",
+        "used",
+        "wake_at",
+    )
 
     def __init__(self, capacity: int, on_empty: Callable[[], object]) -> None:
         self.capacity: Final = capacity
         self.used = 0
         self.closed = False
+        self.queued = False  # somebody is urgent or waits: whoever comes now is behind them
         #: When ``used`` has fallen to this, ``give`` has something to do: let in whoever is first
         #: in line, or say that all are gone.
         self.wake_at = 0
@@ -60,14 +70,9 @@ class Room:
         """Whether ``count`` places are free, for whoever does not have to queue."""
         return self.used + count <= self.capacity
 
-    @property
-    def line(self) -> int:
-        """How many are urgent or wait: whoever comes now is behind them."""
-        return len(self._urgent) + len(self._waiters)
-
     def take_nowait(self, count: int) -> None:
         """Take ``count`` places now, or raise `trio.WouldBlock` (others may be in line already)."""
-        if self._waiters or self._urgent or self.used + count > self.capacity:
+        if self.queued or self.used + count > self.capacity:
             raise trio.WouldBlock
         self.used += count
 
@@ -90,6 +95,7 @@ class Room:
             self._line_changed()
 
     def _line_changed(self) -> None:
+        self.queued = bool(self._urgent or self._waiters)
         if self._urgent:
             self.wake_at = self.capacity - 1
         elif self._waiters and not self.closed:
