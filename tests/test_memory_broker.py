@@ -185,7 +185,7 @@ async def test_the_consumer_is_called_when_something_becomes_ready(
     calls: list[float] = []
     async with open_memory_broker() as broker:
         leave = broker.attach(lambda: calls.append(trio.current_time()), lambda _: None)
-        with pytest.raises(RuntimeError, match="one broker for each queue"):
+        with pytest.raises(InvalidTask, match="one broker for each queue"):
             broker.attach(lambda: None, lambda _: None)
         await broker.publish([a_task("1")])
         await broker.publish([a_task("2", delay=3)])

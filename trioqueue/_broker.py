@@ -90,6 +90,10 @@ class LocalBroker(Broker, Protocol):
         """End one lease with success: nothing to decide then, so it needs no settlement."""
         ...
 
+    def check_free(self) -> None:
+        """`InvalidTask` if it has a consumer already."""
+        ...
+
     def attach(
         self, on_ready: Callable[[], object], on_cancel: Callable[[Lease], object]
     ) -> Callable[[], None]:
@@ -108,8 +112,12 @@ class LocalBroker(Broker, Protocol):
         """What holds places in the common room without running. (For `WouldDeadlock`.)"""
         ...
 
+    def has_room(self) -> bool:
+        """Whether one plain task would be accepted, or a dead letter replayed, without waiting."""
+        ...
+
     def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
-        """What publishing ``tasks`` would wait for now."""
+        """What publishing ``tasks`` (none: replaying a dead letter) would wait for now."""
         ...
 
     def close(self) -> None:

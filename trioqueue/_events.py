@@ -9,6 +9,7 @@ gives its state, which is how the ledger of ``trioqueue.testing`` checks the bro
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -66,10 +67,12 @@ def fold(state: State | None, event: Event) -> State | None:
 class Emitter:
     """Hands events to observers. Ask ``if emitter.observers:`` first: none should cost nothing."""
 
-    __slots__ = ("observers",)
+    __slots__ = ("_telling", "_untold", "observers")
 
     def __init__(self) -> None:
         self.observers: tuple[Observer, ...] = ()
+        self._telling = False
+        self._untold: deque[Event] = deque()  # what observers brought about while they were told
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Start to observe; call what is returned to stop."""
@@ -114,9 +117,20 @@ class Emitter:
                 task.trail.progress if task.trail else None,
             ),
         )
+        if self._telling:
+            # An observer acts on an event: the others hear of that one first.
+            self._untold.append(event)
+            return
+        self._telling = True
+        self._tell(event)
+        while self._untold:
+            self._tell(self._untold.popleft())
+        self._telling = False
+
+    def _tell(self, event: Event) -> None:
         for observer in self.observers:
             try:
                 observer(event)
-            except Exception:
+            except BaseException:  # noqa: ASYNC103 - it must not break the step that it is told of
                 logger.exception("%r failed on %r and was dropped", observer, event)
                 self._drop(observer)

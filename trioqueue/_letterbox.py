@@ -37,10 +37,16 @@ class DeadLetters:
         """Make a dead letter ready again under its own id, its failures forgotten.
 
         Waits for room like a submit. Raises `UnknownTask`, `KeyTaken` (a live task holds its key),
-        `QueueClosed`. Cancelled: it is a dead letter still.
+        `QueueClosed`; in a handler of this queue `WouldDeadlock`. Cancelled: it is a dead letter
+        still.
         """
-        self._queue._check_run()
-        return Handle(self._queue, await self._broker.replay(task_id))
+        queue = self._queue
+        queue._check_run()
+        lease = queue.pool.own_lease()
+        if lease is None or self._broker.has_room():
+            return Handle(queue, await self._broker.replay(task_id))
+        with queue.pool.waits.blocking(lease, self._broker.wait_for_room(())):
+            return Handle(queue, await self._broker.replay(task_id))
 
     async def replay_all(self, type: str | None = None) -> Sequence[Handle[Any]]:
         """Replay all dead letters that there are now, or those of one type, oldest first.
@@ -65,7 +71,11 @@ class DeadLetters:
     def purge_all(self, type: str | None = None) -> int:
         """Throw all dead letters away, or those of one type. Returns how many there were."""
         self._queue._check_run()
-        letters = self.list(type)
-        for letter in letters:
-            self._broker.purge(letter.id)
-        return len(letters)
+        purged = 0
+        for letter in self.list(type):
+            try:
+                self._broker.purge(letter.id)
+            except UnknownTask:
+                continue  # an observer was quicker
+            purged += 1
+        return purged

@@ -110,6 +110,7 @@ async def open_queue(
     source = random_module.Random() if random is None else random
     ids = new_id_source(source, time.time) if new_id is None else new_id
     async with open_broker(broker, **sizes) as kept:
+        kept.check_free()
         for observer in observers:
             kept.events.add(observer)
         queue = Queue(tasks, kept, workers, lanes, source.random, ids)
@@ -132,6 +133,7 @@ async def open_queue(
                     await queue._leave()
                 except BaseException:
                     queue.pool.stopping = True
+                    kept.close()  # a hard stop accepts nothing more, clean-ups' submits included
                     raise
         finally:
             kept.stop()  # however the block ends: what has not ended is handed back

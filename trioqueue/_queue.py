@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import get_ident
@@ -28,7 +27,7 @@ from ._letters import Statistics, Unfinished
 from ._model import TERMINAL, Move, Options, Task
 from ._pool import Pool
 from ._registry import Call, TaskSet, TaskType, make_options
-from ._submission import Submission, checked_calls
+from ._submission import Submission, at_as_delay, checked_calls, seconds_until
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -119,19 +118,21 @@ class Queue:
             if delay is not UNSET:
                 msg = "options(delay=..., at=...): give one of them"
                 raise InvalidTask(msg)
-            delay = _seconds_until(at)
+            seconds_until(at)
         if queue is not UNSET:
             self._check_queue(check_name("queue", queue))
         given: dict[str, Any] = {
             "queue": queue,
             "delay": delay,
+            "at": at,
             "key": key,
             "priority": priority,
             "timeout": timeout,
             "expires": expires,
         }
         overrides = {name: value for name, value in given.items() if value is not UNSET}
-        make_options(Options(), **overrides)  # raises now, not at the submit
+        checked = {name: value for name, value in overrides.items() if name != "at"}
+        make_options(Options(), **checked)  # raises now, not at the submit
         return Submission(self, overrides, None if id is None else check_name("id", id))
 
     def _make(
@@ -151,7 +152,7 @@ class Queue:
             task_type.check_arguments(args, kwargs)
         options = task_type.options
         if overrides:
-            options = make_options(options, **overrides)
+            options = make_options(options, **at_as_delay(overrides))
         task_id = self._new_id() if id is None else id
         return Task(task_id, task_type.name, args, kwargs or _NO_KWARGS, options)
 
@@ -327,10 +328,3 @@ class Queue:
 
 
 _NO_KWARGS: Final[Mapping[str, object]] = {}
-
-
-def _seconds_until(at: object) -> float:
-    if not isinstance(at, datetime) or at.tzinfo is None:
-        msg = f"options(at) must be a datetime with a time zone, not {at!r}"
-        raise InvalidTask(msg)
-    return max(0.0, at.timestamp() - time.time())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, final
 
 from ._checks import check_type
@@ -28,6 +30,22 @@ def checked_calls(calls: Iterable[Call[R]]) -> list[Call[R]]:
     for call in checked:
         check_type("submit_many(calls)", call, Call, "made by task.bind(...)")
     return checked
+
+
+def seconds_until(at: object) -> float:
+    """Seconds from now to an aware datetime, 0 if it is past; `InvalidTask` for anything else."""
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        msg = f"options(at) must be a datetime with a time zone, not {at!r}"
+        raise InvalidTask(msg)
+    return max(0.0, at.timestamp() - time.time())
+
+
+def at_as_delay(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``at`` is a delay only from the moment of a submit on: options may be kept for hours."""
+    if "at" not in overrides:
+        return overrides
+    others = {name: value for name, value in overrides.items() if name != "at"}
+    return others | {"delay": seconds_until(overrides["at"])}
 
 
 @final

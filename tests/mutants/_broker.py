@@ -79,7 +79,7 @@ BROKER: Final = (
         "a quick submit overtakes those in line",
         "brokers/_memory.py",
         """\
-            or room.wake_at  # somebody is in line
+            or room.queued
 """,
         "",
         "order",
@@ -90,9 +90,9 @@ BROKER: Final = (
         "brokers/_memory.py",
         """\
             or self._closed
-            or room.wake_at""",
+            or room.queued""",
         """\
-            or room.wake_at""",
+            or room.queued""",
         "nothing after stop",
         ("test_queue_stops.py::test_close_refuses_new_tasks_handlers_own_included",),
     ),

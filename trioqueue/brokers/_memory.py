@@ -149,13 +149,18 @@ class MemoryBroker(TableInspector):
         )
         return Waiting(self._room.capacity, places)
 
+    def has_room(self) -> bool:
+        """See `LocalBroker`."""
+        return not self._room.queued and self._room.fits(1)
+
     def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
         """See `LocalBroker`."""
         room = self._room_for(tasks)
         if room is self._delayed:
             # A delayed task leaves in time, if there is one place for it in the common room.
             return RoomWait(1, "room for one more delayed task")
-        count = max(self._count_new(tasks, room), room.largest_wait())  # strictly in line
+        count = self._count_new(tasks, room) if tasks else 1
+        count = max(count, room.largest_wait())  # strictly in line
         return RoomWait(count, f"room for {count} in the queue")
 
     # --- claiming ---------------------------------------------------------------------------------
@@ -164,11 +169,15 @@ class MemoryBroker(TableInspector):
         self, on_ready: Callable[[], object], on_cancel: Callable[[Lease], object]
     ) -> Callable[[], None]:
         """See `LocalBroker`."""
-        if self._on_ready is not None:
-            msg = "this memory broker serves a queue already: open one broker for each queue"
-            raise RuntimeError(msg)
+        self.check_free()
         self._on_ready, self._on_cancel = on_ready, on_cancel
         return self._detach
+
+    def check_free(self) -> None:
+        """See `LocalBroker`."""
+        if self._on_ready is not None:
+            msg = "this memory broker serves a queue already: open one broker for each queue"
+            raise InvalidTask(msg)
 
     def _detach(self) -> None:
         self._on_ready = self._on_cancel = None
