@@ -26,12 +26,6 @@ class Pool(Protocol):
         """Store and tell how far a running task is."""
 
 
-class Holder(Protocol):
-    """A worker, seen from a lease."""
-
-    pool: Pool
-
-
 @final
 @protected
 class CurrentTask:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from ._ki import protected
-from ._model import TABLE, Move, Outcome, State, Task
+from ._model import Move, Outcome, State, Task, transition
 
 logger = logging.getLogger("trioqueue")
 
@@ -56,7 +56,7 @@ def fold(state: State | None, event: Event) -> State | None:
     """
     if event.name in REMARKS:
         return state
-    after = TABLE[Move(event.name)][state]
+    after = transition(state, Move(event.name))
     if event.state is not None and after is not event.state:
         msg = f"event {event.name} says {event.state}, the table says {after}"
         raise AssertionError(msg)

@@ -264,7 +264,7 @@ class Lease:
         self.started_at = started_at
         self.cancel_requested = False
         self.lost = False
-        self.holder: Any = None
+        self.holder: Any = None  # the worker that runs it, from before the handler is called
         self.deadline = float("inf")
         self.settled: Outcome | None = None  # with what it ended; tells a repeat from a zombie
 

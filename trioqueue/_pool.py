@@ -104,7 +104,7 @@ class Pool:
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 - below
         """Run the workers until ``stop``; started once the lifespan is entered."""
-        detach = self._broker.attach(self._call, self._cancel)
+        detach = self._broker.attach(self._wake, self._cancel)
         try:
             async with AsyncExitStack() as stack:
                 # Outside of the workers' scope: its clean-up is not cut short by a stop's own end.
@@ -157,7 +157,7 @@ class Pool:
             if not self._workers:
                 self.empty.set()
                 self._nursery.cancel_scope.cancel(reason="all workers have ended")
-            self._call()
+            self._wake()
 
     async def _watch(self) -> None:
         """If a cancelled pool does not end, say which handlers hold it up."""
@@ -258,7 +258,7 @@ class Pool:
         if lease.cancel_requested or lease.lost:  # by an observer, before it had a holder
             worker.scope.cancel(reason="the attempt was over before it began")
         if self.idle and not self._coming:
-            self._call()
+            self._wake()
 
     def _returned(self, worker: Worker, lease: Lease, value: object, now: float) -> Outcome:
         """The outcome of an attempt that returned; says whether its scope and worker are spent."""
@@ -389,7 +389,7 @@ class Pool:
         if turn.number == number:
             turn.begin(self._now())
 
-    def _call(self) -> None:
+    def _wake(self) -> None:
         """Something may be ready: wake one worker, unless one is on its way already."""
         if len(self.waits):
             self._look_for_deadlock()

@@ -219,14 +219,14 @@ class Queue:
         """The numbers of this instant."""
         counts = self._broker.counts()
         moves = counts.moves
+        places = counts._asdict()
+        del places["moves"]
         return Statistics(
-            *counts[:11],
+            **places,
             retried=moves[Move.RETRIED],
             snoozed=moves[Move.SNOOZED],
             released=moves[Move.RELEASED],
             replayed=moves[Move.REPLAYED],
-            capacity=counts.capacity,
-            waiting_submitters=counts.waiting_submitters,
             workers=self.pool.size,
             idle_workers=self.pool.idle,
         )

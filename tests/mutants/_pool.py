@@ -189,7 +189,7 @@ POOL: Final = (
         "_pool.py",
         """\
         if self.idle and not self._coming:
-            self._call()
+            self._wake()
 """,
         "",
         "work conservation",

@@ -169,10 +169,3 @@ class Lanes:
             # Priorities and queue names may come and go without end.
             del self._lanes[lane.key]
             lane.close()
-
-    def close(self) -> None:
-        """Close all channels. What is in them is known to the broker's table."""
-        for lane in self._lanes.values():
-            lane.close()
-        self._lanes.clear()
-        self._heap.clear()
