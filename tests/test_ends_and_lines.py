@@ -77,7 +77,7 @@ async def test_a_lifespan_that_ends_takes_the_queue_down(
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         if how == "deadline":
-            with trio.move_on_after(1):
+            with trio.move_on_after(1):  # noqa: ASYNC100 - the block has the checkpoints
                 yield
         else:
             async with trio.open_nursery() as nursery:
