@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from benchmarks.measure import LedgerError, Sample, cores, pin
+from benchmarks.measure import LedgerError, Sample, TooBusy, cores, pin
 from benchmarks.runs import RUNS, Run
 
 
@@ -36,6 +36,8 @@ def answer(name: str, size: int) -> dict[str, object]:
         return {"sample": function(size, **run.options)}
     except LedgerError as error:
         return {"error": str(error)}
+    except TooBusy as error:
+        return {"busy": str(error)}
 
 
 def main(name: str, size: int) -> int:

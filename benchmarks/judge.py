@@ -16,6 +16,7 @@ class Verdict(Enum):
     MISS = "MISS"
     SHOWN = "-"  # the row has no goal
     MISSING = "not installed"
+    BUSY = "not measured"  # the machine could not keep the pace: no fault of what is measured
     ERROR = "ERROR"
 
 
@@ -23,7 +24,7 @@ class Verdict(Enum):
 class Failure:
     """Why a run gave no sample."""
 
-    verdict: Verdict  # MISSING or ERROR
+    verdict: Verdict  # MISSING, BUSY or ERROR
     note: str
 
 

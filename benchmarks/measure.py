@@ -19,6 +19,10 @@ CAPACITY: Final = 1024
 TIMEOUT: Final = 30.0
 
 
+class TooBusy(Exception):
+    """The machine could not keep the pace that was asked for: there is no figure."""
+
+
 class LedgerError(Exception):
     """A task was lost or ran twice: what was measured is not a result."""
 

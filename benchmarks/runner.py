@@ -51,6 +51,8 @@ def read_answer(line: str) -> Sample | Failure:
         return Failure(Verdict.ERROR, f"no answer, but {line[:60]!r}")
     if "missing" in reply:
         return Failure(Verdict.MISSING, INSTALL)
+    if "busy" in reply:
+        return Failure(Verdict.BUSY, str(reply["busy"]))
     if "error" in reply:
         return Failure(Verdict.ERROR, str(reply["error"]))
     return {str(key): float(value) for key, value in reply["sample"].items()}
@@ -82,6 +84,10 @@ def runs_of(rows: Sequence[Row]) -> list[str]:
     return list(names)
 
 
+#: How often a run is tried again for which the machine was too busy.
+PATIENT_TRIES = 2
+
+
 def measure(
     rows: Sequence[Row], rounds: int, measure_one: Spawn, progress: Progress
 ) -> dict[str, Measured]:
@@ -94,6 +100,10 @@ def measure(
                 continue
             progress(f"{name}, round {number + 1} of {rounds}")
             result = measure_one(name)
+            for _ in range(PATIENT_TRIES):
+                if not (isinstance(result, Failure) and result.verdict is Verdict.BUSY):
+                    break
+                result = measure_one(name)
             if isinstance(result, Failure):
                 measured[name].failure = result
             else:

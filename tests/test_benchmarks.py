@@ -357,3 +357,21 @@ def test_selection_is_by_part_or_by_pattern() -> None:
     assert cli.select("GROWTH", gate=False)
     assert [row.name for row in cli.select("*huey", gate=False)] == ["no-op / huey"]
     assert all(row.gate for row in cli.select(None, gate=True))
+
+
+def test_a_machine_that_is_too_busy_is_asked_again() -> None:
+    """A pace that was not kept is no figure and no error: twice more, then the row says so."""
+    asked: list[str] = []
+
+    def measure_one(name: str) -> Sample | Failure:
+        asked.append(name)
+        busy = runner.read_answer('{"busy": "only 5 arrivals per second"}')
+        return busy if name == "slow" or len(asked) < 3 else {"p99_us": 1.0}
+
+    row = Row("one", "latency", "quick", "slow", "p99_us", "us", 1.5, None)
+    measured = runner.measure([row], 1, measure_one, lambda _: None)
+    assert asked == ["quick"] * 3 + ["slow"] * 3
+    assert measured["quick"].samples
+    failure = measured["slow"].failure
+    assert failure is not None
+    assert failure.verdict is Verdict.BUSY

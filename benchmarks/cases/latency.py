@@ -11,7 +11,7 @@ import trio
 from benchmarks import pacer
 from benchmarks.arithmetic import percentile
 from benchmarks.cases.policy import accept
-from benchmarks.measure import CAPACITY, TIMEOUT, WORKERS, Ledger, Sample
+from benchmarks.measure import CAPACITY, TIMEOUT, WORKERS, Ledger, Sample, TooBusy
 
 # A fraction of the rate; with fewer arrivals the figure is one of another rate.
 SLOWEST: Final = 0.6
@@ -43,7 +43,7 @@ class Times:
         self.ledger.verify()
         rate = len(self.submitted) / ((self.submitted[-1] - self.submitted[0]) / 1e9)
         if rate < SLOWEST * self.rate:
-            raise RuntimeError(f"only {rate:.0f} arrivals per second, not {self.rate}")
+            raise TooBusy(f"only {rate:.0f} arrivals per second, not {self.rate}")
         pairs = zip(self.submitted, self.started, strict=True)
         delays = [(start - submit) / 1e3 for submit, start in pairs][len(self.started) // 10 :]
         return {
