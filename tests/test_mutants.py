@@ -60,10 +60,13 @@ def kill(mutant: Mutant, place: Path) -> None:
         assert f"  {mutant.law}: " in run.output, f"{mutant.name}: the ledger tells other laws"
 
 
-def stand(mutants: tuple[Mutant, ...], place: Path) -> None:
-    copy_to(place, None)
-    run = run_tests(place, sorted({test for mutant in mutants for test in mutant.tests}))
-    assert run.status == 0, run.output[-3000:]
+@pytest.mark.main
+def test_what_breaks_the_import_or_the_selection_is_no_kill(tmp_path: Path) -> None:
+    """Only a test that fails kills a mutant."""
+    mutant = MUTANTS[0]._replace(old="import math\n", new="import maths\n")
+    assert attack(tmp_path / "import", mutant).failed == 0
+    copy_to(tmp_path / "selection", None)
+    assert run_tests(tmp_path / "selection", ["test_pool.py::test_there_is_none"]).failed == 0
 
 
 @pytest.mark.main
@@ -83,4 +86,6 @@ def test_all_are_killed(mutant: Mutant, tmp_path: Path) -> None:
 @pytest.mark.main
 def test_nothing_fails_without_a_mutant(tmp_path: Path) -> None:
     """It is the mutant that fails the selection, and not the copy."""
-    stand(MUTANTS, tmp_path / "copy")
+    copy_to(tmp_path / "copy", None)
+    run = run_tests(tmp_path / "copy", sorted({test for mut in MUTANTS for test in mut.tests}))
+    assert run.status == 0, run.output[-3000:]
