@@ -190,11 +190,9 @@ class Ledger:
         history.workers = pool.size
         history.capacity = queue.statistics().capacity
         history.whole = whole
-        history.limits = {
-            name: int(limiter.total_tokens)
-            for name, limiter in pool.limiters.items()
-            if limiter is not None
-        }
+        # From what was registered, not from the pool's own limiters: a wrong one would vouch for
+        # itself.
+        history.limits = {t.name: t.limit for t in queue._tasks if t.limit is not None}
         Shadow(self, queue)
 
     @contextmanager
