@@ -68,6 +68,29 @@ async def test_a_handler_that_replays_into_its_own_full_queue_is_told(
             await cleaning.result()
 
 
+@tasks.task
+async def hurried_janitor(letter: str) -> None:
+    queue = trioqueue.current_task().queue
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(queue.dead_letters.replay, letter)
+        await trio.lowlevel.checkpoint()
+        queue.submit_nowait(nap, 0)  # takes the place that the replay may have seen
+
+
+async def test_a_replay_whose_place_is_taken_under_its_eyes_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    """Room that was there when the replay began is no promise: its wait is looked at."""
+    async with trioqueue.open_queue(tasks, workers=1, capacity=2) as queue:
+        letter = await queue.submit(hopeless)
+        await letter.wait()
+        cleaning = await queue.submit(hurried_janitor, letter.id)
+        with trio.move_on_after(50) as waiting:
+            outcome = await cleaning.wait()
+        assert not waiting.cancelled_caught
+        assert outcome.kind in {"error", "returned"}
+
+
 @pytest.mark.parametrize("how", ["deadline", "nursery"])
 async def test_a_lifespan_that_ends_takes_the_queue_down(
     autojump_clock: MockClock, how: str

@@ -9,6 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.attempts import LEAKY, end_worker_of
 from tests.contract import ONCE, capture, opened
 from tests.handlers import rest, tasks
+from tests.test_records import BrokenNotes, ExitingStr
 from trioqueue import Retry, TaskSet
 
 # --- context variables ---------------------------------------------------------------------------
@@ -77,17 +78,6 @@ async def test_a_handler_starts_in_the_context_of_the_opening(autojump_clock: Mo
         LEAKY.set("at the submit")
         for _ in range(5):
             assert await (await queue.submit(look)).result() == "at the opening"
-
-
-class ExitingStr(Exception):
-    def __str__(self) -> str:
-        raise SystemExit(3)
-
-
-class BrokenNotes(Exception):
-    @property
-    def __notes__(self) -> list[str]:
-        raise RuntimeError("no notes")
 
 
 class Unreadable(Exception):

@@ -118,6 +118,16 @@ class Program:
                 case _:
                     queue.resume()
 
+    async def prove(self) -> None:
+        """Run it; every handle has its outcome then."""
+        try:
+            await self.run()
+        except EXPECTED:
+            pass
+        for handle in self.handles:
+            with trio.fail_after(1):
+                await handle.wait()
+
 
 EXPECTED = (OSError, QueuePaused, QueueClosed, WouldDeadlock, UnknownTask, KeyTaken)
 
@@ -128,11 +138,4 @@ async def test_the_laws_hold_for_programs_drawn_at_random(
     seed: int, autojump_clock: MockClock
 ) -> None:
     """The ledger checks them as the queue is left; every handle has its outcome then."""
-    program = Program(seed)
-    try:
-        await program.run()
-    except EXPECTED:
-        pass
-    for handle in program.handles:
-        with trio.fail_after(1):
-            await handle.wait()
+    await Program(seed).prove()

@@ -112,10 +112,6 @@ class LocalBroker(Broker, Protocol):
         """What holds places in the common room without running. (For `WouldDeadlock`.)"""
         ...
 
-    def has_room(self) -> bool:
-        """Whether one plain task would be accepted, or a dead letter replayed, without waiting."""
-        ...
-
     def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
         """What publishing ``tasks`` (none: replaying a dead letter) would wait for now."""
         ...
@@ -192,6 +188,10 @@ class Inspector(Protocol):
 
         Raises `UnknownTask`, `KeyTaken`, `QueueClosed`. Cancelled: it is a dead letter still.
         """
+        ...
+
+    def replay_nowait(self, task_id: str) -> Task:
+        """Like ``replay``; raises `trio.WouldBlock` instead of waiting."""
         ...
 
     def purge(self, task_id: str) -> None:

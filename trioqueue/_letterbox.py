@@ -40,13 +40,7 @@ class DeadLetters:
         `QueueClosed`; in a handler of this queue `WouldDeadlock`. Cancelled: it is a dead letter
         still.
         """
-        queue = self._queue
-        queue._check_run()
-        lease = queue.pool.own_lease()
-        if lease is None or self._broker.has_room():
-            return Handle(queue, await self._broker.replay(task_id))
-        with queue.pool.waits.blocking(lease, self._broker.wait_for_room(())):
-            return Handle(queue, await self._broker.replay(task_id))
+        return await self._queue._replay(task_id)
 
     async def replay_all(self, type: str | None = None) -> Sequence[Handle[Any]]:
         """Replay all dead letters that there are now, or those of one type, oldest first.

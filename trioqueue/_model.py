@@ -170,6 +170,9 @@ class Trail:
 #: grow with them.
 ERRORS_KEPT: Final = 10
 
+#: What most tasks have: one for all of them, as millions may wait.
+NO_KWARGS: Final[Mapping[str, object]] = {}
+
 #: A task whose lease is lost more often than this kills its process, as far as anybody can tell.
 MAX_LOSSES: Final = 10
 

@@ -39,6 +39,20 @@ def _check_queues(queues: object) -> Collection[str] | None:
     return names
 
 
+def _check_sizes(
+    workers: int, capacity: int | None, delayed: int, dead: int, results: int
+) -> dict[str, int]:
+    """The sizes of the broker, as `open_broker` takes them."""
+    if capacity is None:
+        capacity = max(100, 4 * workers)
+    return {
+        "capacity": check_count(f"capacity (with workers={workers})", capacity, workers),
+        "delayed_capacity": check_count("delayed_capacity", delayed, 1),
+        "dead_capacity": check_count("dead_capacity", dead, 1),
+        "results": check_count("results", results, 0),
+    }
+
+
 def _check_observers(observers: Iterable[Observer]) -> tuple[Observer, ...]:
     try:
         checked = tuple(observers)
@@ -97,14 +111,7 @@ async def open_queue(
     check_type("open_queue(tasks)", tasks, TaskSet)
     lanes = _check_queues(queues)
     check_count("workers", workers, 1)
-    if capacity is None:
-        capacity = max(100, 4 * workers)
-    sizes = {
-        "capacity": check_count(f"capacity (with workers={workers})", capacity, workers),
-        "delayed_capacity": check_count("delayed_capacity", delayed_capacity, 1),
-        "dead_capacity": check_count("dead_capacity", dead_capacity, 1),
-        "results": check_count("results", results, 0),
-    }
+    sizes = _check_sizes(workers, capacity, delayed_capacity, dead_capacity, results)
     observers = _check_observers(observers)
     _check_sources(random, new_id)
     source = random_module.Random() if random is None else random

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from threading import get_ident
 from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
@@ -24,13 +25,14 @@ from ._handle import Handle
 from ._ki import protected
 from ._letterbox import DeadLetters
 from ._letters import Statistics, Unfinished
-from ._model import TERMINAL, Move, Options, Task
+from ._model import NO_KWARGS, TERMINAL, Move, Options, Task
 from ._pool import Pool
 from ._registry import Call, TaskSet, TaskType, make_options
 from ._submission import Submission, at_as_delay, checked_calls, seconds_until
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @final
@@ -154,7 +156,7 @@ class Queue:
         if overrides:
             options = make_options(options, **at_as_delay(overrides))
         task_id = self._new_id() if id is None else id
-        return Task(task_id, task_type.name, args, kwargs or _NO_KWARGS, options)
+        return Task(task_id, task_type.name, args, kwargs or NO_KWARGS, options)
 
     def _why_not(self, task: object) -> str:
         if not isinstance(task, TaskType):
@@ -171,16 +173,38 @@ class Queue:
     async def _publish(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
         """Accept made tasks."""
         self._check_run()
+        broker = self._broker
+        accepted = await self._wait_for_room(
+            tasks, partial(broker.publish_nowait, tasks), partial(broker.publish, tasks)
+        )
+        return [Handle(self, task) for task in accepted]
+
+    async def _wait_for_room(
+        self, tasks: Sequence[Task], at_once: Callable[[], T], patiently: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Do what needs places for ``tasks`` (none: for one). In a handler of ours, a wait is told.
+
+        The two ways are the same but for the waiting. Nothing is awaited between the look that
+        finds no room and the telling: room that was seen earlier may be gone.
+        """
         lease = self.pool.own_lease()
         if lease is None:
-            return [Handle(self, task) for task in await self._broker.publish(tasks)]
+            return await patiently()
         await trio.lowlevel.checkpoint()
         try:
-            accepted = self._broker.publish_nowait(tasks)
+            return at_once()
         except trio.WouldBlock:
             with self.pool.waits.blocking(lease, self._broker.wait_for_room(tasks)):
-                accepted = await self._broker.publish(tasks)
-        return [Handle(self, task) for task in accepted]
+                return await patiently()
+
+    async def _replay(self, task_id: str) -> Handle[Any]:
+        """Make a dead letter ready again."""
+        self._check_run()
+        broker = self._broker
+        task = await self._wait_for_room(
+            (), partial(broker.replay_nowait, task_id), partial(broker.replay, task_id)
+        )
+        return Handle(self, task)
 
     def _publish_nowait(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
         """Accept made tasks now."""
@@ -325,6 +349,3 @@ class Queue:
         """`InvalidTask` if a task type belongs into a queue that is not served."""
         for task_type in self._types.values():
             self._check_queue(task_type.options.queue)
-
-
-_NO_KWARGS: Final[Mapping[str, object]] = {}

@@ -42,8 +42,7 @@ class TableInspector(Table):
         if lease is not None:
             if not lease.cancel_requested:
                 lease.cancel_requested = True
-                if self.events.observers:
-                    self.events.task("cancel_requested", trio.current_time(), lease.task)
+                self._emit("cancel_requested", task)
                 if self._on_cancel is not None:
                     self._on_cancel(lease)
             return True
@@ -113,9 +112,8 @@ class TableInspector(Table):
     async def replay(self, task_id: str) -> Task:
         """See `Inspector`."""
         await trio.lowlevel.checkpoint()
-        self._replayable(task_id)
         try:
-            self._room.take_nowait(1)
+            return self.replay_nowait(task_id)
         except trio.WouldBlock:
             await self._room.take(1)
         try:
@@ -123,6 +121,17 @@ class TableInspector(Table):
         except BaseException:
             self._room.give()
             raise
+        return self._revive(task)
+
+    def replay_nowait(self, task_id: str) -> Task:
+        """See `Inspector`."""
+        task = self._replayable(task_id)
+        self._room.take_nowait(1)
+        return self._revive(task)
+
+    def _revive(self, task: Task) -> Task:
+        """Make a dead task ready, whose place is taken."""
+        task_id = task.id
         del self._dead[task_id]
         task.failures = 0
         task.outcome = None

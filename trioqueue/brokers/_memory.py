@@ -20,6 +20,7 @@ from .._errors import InvalidTask, QueueClosed, QueuePaused
 from .._ki import protected
 from .._model import (
     ERRORS_KEPT,
+    NO_KWARGS,
     TABLE,
     TERMINAL,
     Lease,
@@ -40,7 +41,6 @@ _START: Final = TABLE[Move.STARTED]
 _SUCCEED: Final = TABLE[Move.SUCCEEDED]
 _STARTED: Final = Move.STARTED
 _SUCCEEDED: Final = Move.SUCCEEDED
-_NO_KWARGS: Final[dict[str, object]] = {}
 
 
 @final
@@ -148,10 +148,6 @@ class MemoryBroker(TableInspector):
             and self._expires_at(task) == float("inf")
         )
         return Waiting(self._room.capacity, places)
-
-    def has_room(self) -> bool:
-        """See `LocalBroker`."""
-        return not self._room.queued and self._room.fits(1)
 
     def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
         """See `LocalBroker`."""
@@ -276,7 +272,7 @@ class MemoryBroker(TableInspector):
         self._running -= 1
         lease.settled = outcome
         self._succeeded += 1
-        task.args, task.kwargs = (), _NO_KWARGS  # nobody can need them any more
+        task.args, task.kwargs = (), NO_KWARGS  # nobody can need them any more
         task.outcome = outcome
         task_id = task.id
         del self._table[task_id]

@@ -30,8 +30,8 @@ class Room:
     """``capacity`` places. Whoever is let in holds its places already when it wakes.
 
     Strictly in order: a large request at the head is not overtaken by small ones behind it, or it
-    might wait for ever. What is urgent comes before all of
-    them; while anything is, no place is free.
+    might wait for ever. What is urgent comes before all of them; while anything is, no place is
+    free.
     """
 
     __slots__ = (
