@@ -236,7 +236,7 @@ async def test_an_observer_is_a_plain_function() -> None:
 
 OPENINGS: dict[str, tuple[Any, list[str]]] = {
     "tasks": ([nothing], ["TaskSet"]),
-    "broker": ("sqlite:///jobs.db", ["broker", "sqlite:///jobs.db", "memory"]),
+    "broker": (7, ["broker", "7", "URL", "sqlite:///jobs.db"]),
     "queues": ("mail", ["queues", "collection"]),
     "random": (5, ["random"]),
     "new_id": (5, ["new_id"]),

@@ -18,7 +18,10 @@ ENTRY = re.compile(
     r"^(?P<indent> *)- `(?P<head>(?:await )?(?P<name>\.?\w+)(?:\(.*\))?)`: (?P<words>.+)"
 )
 #: Their methods are for brokers' authors, or for the toolkit's own wrappers.
-UNLISTED = {"MemoryBroker", "QueueBroker", "JsonFormatter"}
+UNLISTED = {
+    *("MemoryBroker", "Broker", "RemoteBroker", "Emitter", "Task", "Lease"),
+    *("Settlement", "JsonFormatter"),
+}
 UNLISTED_METHODS = {
     ("Ledger", name)
     for name in ("note", "now", "own_lease", "inside_handler", "began", "ended", "watching", "left")

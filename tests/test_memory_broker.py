@@ -147,13 +147,13 @@ async def test_a_claim_is_a_new_token_each_time() -> None:
 async def test_a_claim_takes_what_is_admitted_and_no_more_than_asked() -> None:
     async with open_memory_broker() as broker:
         await broker.publish([a_task(f"{t}{n}", t) for n in range(3) for t in "ab"])
-        leases = await broker.claim(lambda name: name == "b", 2)
+        leases = await broker.claim({"b": 9}, 2)
         assert [lease.task.id for lease in leases] == ["b0", "b1"]
-        assert await broker.claim(lambda _: False, 9) == []
-        assert [lease.task.id for lease in await broker.claim(anything, 9)] == [
+        assert await broker.claim({}, 9) == []
+        assert [lease.task.id for lease in await broker.claim({"a": 9, "b": 9}, 9)] == [
             *("a0", "a1", "a2", "b2")
         ]
-        assert await broker.claim(anything, 9) == []
+        assert await broker.claim({"a": 9, "b": 9}, 9) == []
 
 
 async def test_a_cancelled_claim_takes_nothing() -> None:
@@ -161,7 +161,7 @@ async def test_a_cancelled_claim_takes_nothing() -> None:
         await broker.publish([a_task("1")])
         with trio.CancelScope() as scope:
             scope.cancel()
-            await broker.claim(anything, 1)
+            await broker.claim({"t": 1}, 1)
         assert scope.cancelled_caught
         assert take_all(broker) == ["1"]
 

@@ -355,7 +355,7 @@ async def step(broker: MemoryBroker, random: Random, leases: list[Lease], number
             with suppress(trio.WouldBlock):
                 broker.publish_nowait([task])
         case "c":
-            leases += await broker.claim(lambda name: name == lane, random.randrange(3))
+            leases += await broker.claim({lane: 9}, random.randrange(3))
         case "e" if leases:
             lease = leases.pop(random.randrange(len(leases)))
             end(broker, lease, random.choice(list(KINDS)), random.choice([0, 0, 0.5, 3]))

@@ -177,7 +177,7 @@ async def test_classify_ranks_what_holds_at_once() -> None:
             assert outcome.exception is error
             assert outcome.duration == 2.5
             seen.add(outcome.kind)
-    assert seen == set(K) - {K.RETURNED, K.EXPIRED, K.HANDED_BACK}
+    assert seen == set(K) - {K.RETURNED, K.EXPIRED, K.HANDED_BACK, K.INVALID}
 
 
 #: Lost, requested, outer, overdue: one at least, or nobody cancelled it.

@@ -198,7 +198,7 @@ async def _starts_what_it_should_hand_back(queue, _):
 
 @breaks("work conservation")
 async def _calls_nobody(queue, _):
-    vars(queue.pool)["_wake"] = queue._broker._on_ready = lambda: None
+    vars(queue.pool)["on_ready"] = queue._broker._on_ready = lambda: None
     await trio.testing.wait_all_tasks_blocked()
     await queue.submit(quick)
     await trio.sleep(1)

@@ -4,18 +4,26 @@ The layers, imports running downwards only::
 
     cli   web   testing
        \\   |   /
-         _open  _queue  _submission  _letterbox  _handle
+         _open  _queue  _remote  _submission  _letterbox  _handle
             |
-         _pool  _worker  _calls  _waits  _turn  _current      brokers/*      observe/*
+         _pool  _feed  _worker  _calls  _waits  _turn  _current   brokers/*      observe/*
               \\            |                 /             /
-                      _broker   _events   _nursery   _ki   _ids
+             _backend  _broker   _events   _nursery   _ki   _ids
                            \\        /
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
 """
 
-from ._broker import QueueBroker as QueueBroker
+from ._broker import Broker as Broker
+from ._broker import Counts as Counts
+from ._broker import HistoryEntry as HistoryEntry
+from ._broker import Inspector as Inspector
+from ._broker import LaneCounts as LaneCounts
+from ._broker import RemoteBroker as RemoteBroker
+from ._broker import WorkerRecord as WorkerRecord
 from ._current import CurrentTask as CurrentTask
 from ._current import current_task as current_task
+from ._errors import BrokerFailed as BrokerFailed
+from ._errors import BrokerUnavailable as BrokerUnavailable
 from ._errors import HandedBack as HandedBack
 from ._errors import IllegalMove as IllegalMove
 from ._errors import InvalidArguments as InvalidArguments
@@ -26,6 +34,7 @@ from ._errors import NotRegistered as NotRegistered
 from ._errors import QueueClosed as QueueClosed
 from ._errors import QueuePaused as QueuePaused
 from ._errors import ResultExpired as ResultExpired
+from ._errors import ResultNotStored as ResultNotStored
 from ._errors import TaskCancelled as TaskCancelled
 from ._errors import TaskError as TaskError
 from ._errors import TaskExpired as TaskExpired
@@ -34,6 +43,7 @@ from ._errors import TrioqueueError as TrioqueueError
 from ._errors import UnknownTask as UnknownTask
 from ._errors import WouldDeadlock as WouldDeadlock
 from ._errors import WrongRun as WrongRun
+from ._events import Emitter as Emitter
 from ._events import Event as Event
 from ._events import Observer as Observer
 from ._events import fold as fold
@@ -43,11 +53,15 @@ from ._letters import DeadLetter as DeadLetter
 from ._letters import Statistics as Statistics
 from ._letters import Unfinished as Unfinished
 from ._model import ErrorRecord as ErrorRecord
+from ._model import Lease as Lease
 from ._model import Move as Move
 from ._model import Options as Options
 from ._model import Outcome as Outcome
 from ._model import OutcomeKind as OutcomeKind
+from ._model import Settlement as Settlement
 from ._model import State as State
+from ._model import Task as Task
+from ._model import Trail as Trail
 from ._open import open_queue as open_queue
 from ._queue import Queue as Queue
 from ._registry import AsyncTaskType as AsyncTaskType

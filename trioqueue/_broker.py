@@ -3,16 +3,22 @@
 The call that waits has no effect, and the call that has an effect does not wait: so there is never
 a lease that nobody owns, however a Trio task is cancelled. Policy (retries, timeouts, limits) lives
 above, in the worker; a broker makes the moves that it is told, atomically, and refuses the others.
+
+`Broker` is for workers and producers, `Inspector` for handles, tools and pages. A broker in another
+process, or in a file, is both and a `RemoteBroker`; one in the same process also offers every verb
+without waiting (``_local``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, final, runtime_checkable
 
-from ._deadlock import RoomWait, Waiting
+from ._deadlock import Waiting
 from ._events import Emitter
-from ._letters import DeadLetter, Unfinished
+from ._letters import DeadLetter
 from ._model import Lease, Move, Outcome, Settlement, State, Task
 
 #: Asked with a task type's name: may the one who claims start one of these now?
@@ -20,10 +26,11 @@ Admits = Callable[[str], bool]
 
 
 class Broker(Protocol):
-    """The verbs of every broker, for the worker and for handles. Times are the broker's clock's.
+    """The verbs of every broker, for the worker and for handles.
 
     Every coroutine is a full Trio checkpoint. "Cancelled" below: what holds when the call raises
-    Cancelled.
+    Cancelled. Every verb of a remote broker may also raise `BrokerUnavailable`: nothing is known to
+    have been done, and doing it again is safe.
     """
 
     events: Emitter
@@ -31,25 +38,39 @@ class Broker(Protocol):
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """Accept all of ``tasks`` or none, in order; wait while there is no room.
 
-        Returned means accepted. Instead of a task whose id is known or whose key is held, the task
-        that is there already is returned, and no new one comes into being. Raises `QueueClosed`.
-        Cancelled: nothing was accepted (locally), or perhaps (remotely: publish the same again).
+        Returned means accepted, and, in a durable broker, stored. Instead of a task whose id is
+        known or whose key is held, the task that is there already is returned, and no new one comes
+        into being. Raises `QueueClosed`. Cancelled: nothing was accepted (in memory, in a file), or
+        perhaps (over a network: publish the same again).
         """
         ...
 
-    async def wait_ready(self) -> None:
-        """Wait until something may be ready. Changes nothing; may return in vain."""
+    async def wait_ready(
+        self, types: Collection[str] | None = None, queues: Collection[str] | None = None
+    ) -> None:
+        """Wait until a claim for these types and queues (``None``: all) may bring something.
+
+        Changes nothing. May return in vain, but not again and again for the same cause.
+        """
         ...
 
-    async def claim(self, admits: Admits, most: int) -> Sequence[Lease]:
-        """Take up to ``most`` ready tasks of admitted types, in order. Never waits for work.
+    async def claim(
+        self, room: Mapping[str, int], most: int, queues: Collection[str] | None = None
+    ) -> Sequence[Lease]:
+        """Take up to ``most`` tasks that are ready, in order. Never waits for work.
 
+        ``room``: type -> how many of it may be started now; a type that is not in it is never
+        taken. ``queues``: only from these lanes (``None``: from all). In order means: higher
+        priority first, then what a stop or a lost lease gave back, then as they became ready.
         Cancelled: nothing was taken.
         """
         ...
 
     async def renew(self, leases: Collection[Lease]) -> Collection[Lease]:
-        """Prolong ``leases``; those returned were lost. Sets ``cancel_requested`` where it is."""
+        """Prolong ``leases``; those returned were lost. Sets ``cancel_requested`` where it is.
+
+        Cancelled: prolonged or not.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
@@ -60,72 +81,10 @@ class Broker(Protocol):
         ...
 
     async def wait_settled(self, task: Task) -> None:
-        """Wait until ``task`` has ended. Cancelled: changes nothing."""
-        ...
+        """Wait until ``task`` has ended; its ``state`` and ``outcome`` say how then.
 
-
-class LocalBroker(Broker, Protocol):
-    """A broker in the same process: the same verbs, at once and without waiting.
-
-    None of these is a checkpoint; each is atomic for Trio and for Ctrl-C.
-    """
-
-    def publish_nowait(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """Like ``publish``; raises `trio.WouldBlock` instead of waiting."""
-        ...
-
-    def accept_nowait(self, task: Task) -> Task:
-        """Like ``publish_nowait`` of one task, and quicker."""
-        ...
-
-    def claim_nowait(self, admits: Admits, now: float) -> Lease | None:
-        """Take the first ready task of an admitted type, or ``None``."""
-        ...
-
-    def settle_nowait(self, settlement: Settlement, now: float) -> bool:
-        """End one lease; ``False`` if it was lost."""
-        ...
-
-    def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End one lease with success: nothing to decide then, so it needs no settlement."""
-        ...
-
-    def check_free(self) -> None:
-        """`InvalidTask` if it has a consumer already."""
-        ...
-
-    def attach(
-        self, on_ready: Callable[[], object], on_cancel: Callable[[Lease], object]
-    ) -> Callable[[], None]:
-        """Become the one consumer. Call what is returned to leave.
-
-        ``on_ready()``: something became ready. ``on_cancel(lease)``: that attempt is to be
-        cancelled.
+        Raises `UnknownTask` if it is not, or no longer, known. Cancelled: changes nothing.
         """
-        ...
-
-    def has_ready(self, admits: Admits) -> bool:
-        """Whether ``claim_nowait`` is worth trying. May be wrong, but only when it says yes."""
-        ...
-
-    def waiting(self) -> Waiting:
-        """What holds places in the common room without running. (For `WouldDeadlock`.)"""
-        ...
-
-    def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
-        """What publishing ``tasks`` (none: replaying a dead letter) would wait for now."""
-        ...
-
-    def close(self) -> None:
-        """Refuse new tasks from now on; waiting submitters get `QueueClosed`."""
-        ...
-
-    def stop(self) -> None:
-        """Close, and hand back whatever is waiting now or comes back from a worker later."""
-        ...
-
-    async def drain(self) -> None:
-        """Wait until no task is open. Raises `QueuePaused` if that cannot be."""
         ...
 
 
@@ -148,22 +107,67 @@ class Counts(NamedTuple):
     purged: int
     evicted: int
     moves: dict[Move, int]  # how often each happened
-    capacity: int
+    capacity: int | None  # ``None``: without a bound
     waiting_submitters: int
 
 
-class Inspector(Protocol):
-    """The second protocol: looking into a broker and operating it, from handles and tools."""
+class LaneCounts(NamedTuple):
+    """The open tasks of one type in one queue."""
 
-    def get(self, task_id: str) -> Task | None:
-        """The task of this id, while it is known."""
+    queue: str
+    type: str
+    scheduled: int
+    ready: int
+    running: int
+    paused: bool
+    oldest: float | None  # seconds since the oldest ready task was accepted
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """One worker process, as it registered itself.
+
+    ``id`` is random for each start of a process. ``seen``: seconds since it was last heard of;
+    ``live``: it was heard of within the last lease and has not said goodbye.
+    """
+
+    id: str
+    host: str
+    pid: int
+    workers: int
+    types: tuple[str, ...]
+    queues: tuple[str, ...] | None
+    started_at: float  # Unix time
+    running: int = 0  # tasks that it held when last heard of
+    seen: float = 0.0
+    live: bool = True
+
+
+class HistoryEntry(NamedTuple):
+    """One thing that happened to one task, as the broker has noted it."""
+
+    name: str  # a `Move`, or "cancel_requested"
+    at: float  # Unix time
+    delivery: int  # the fencing token; 0 before the first claim
+    worker: str  # a `WorkerRecord`'s id, or "" if no worker did it
+
+
+class Inspector(Protocol):
+    """The second protocol: looking into a broker and operating it, from handles and tools.
+
+    Every coroutine is a full Trio checkpoint. Cancelled: done or not; doing it again is safe.
+    """
+
+    async def get(self, task_id: str) -> Task | None:
+        """The task of this id as it is now, while it is known."""
         ...
 
-    def cancel(self, task_id: str) -> bool:
+    async def cancel(self, task_id: str) -> bool:
         """Cancel a waiting task, or ask for a running one's cancellation. ``False``: too late."""
         ...
 
-    def revoke(self, task_id: str) -> bool:
+    async def revoke(self, task_id: str) -> bool:
         """Take a running task's lease away: the attempt is void, the task ready at the front.
 
         What a sweep does with an expired lease. Counts as a loss, never as a failure of the task;
@@ -171,45 +175,209 @@ class Inspector(Protocol):
         """
         ...
 
-    def pause(self, queue: str | None = None) -> None:
+    async def pause(self, queue: str | None = None) -> None:
         """Stop claims from one queue, or from all."""
         ...
 
-    def resume(self, queue: str | None = None) -> None:
+    async def resume(self, queue: str | None = None) -> None:
         """Undo ``pause``."""
         ...
 
-    def dead_letters(self, type: str | None = None) -> Sequence[DeadLetter]:
-        """The dead letters, oldest first."""
+    async def tasks(
+        self,
+        state: State | None = None,
+        *,
+        type: str | None = None,
+        queue: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Task]:
+        """Up to ``limit`` tasks of one state (``None``: the open ones), in order of acceptance."""
+        ...
+
+    async def dead_letters(
+        self,
+        type: str | None = None,
+        *,
+        error: str | None = None,
+        older_than: float = 0.0,
+        limit: int | None = None,
+    ) -> Sequence[DeadLetter]:
+        """The dead letters, oldest death first.
+
+        ``error``: only those whose last error, as ``Type: message``, has this text in it.
+        ``older_than``: only those that died at least so many seconds ago.
+        """
         ...
 
     async def replay(self, task_id: str) -> Task:
         """Make a dead letter ready again, with its failures forgotten; waits for room.
 
-        Raises `UnknownTask`, `KeyTaken`, `QueueClosed`. Cancelled: it is a dead letter still.
+        Raises `UnknownTask`, `KeyTaken`, `QueueClosed`. Cancelled: it is a dead letter still (in
+        memory, in a file), or perhaps (over a network).
         """
         ...
 
-    def replay_nowait(self, task_id: str) -> Task:
-        """Like ``replay``; raises `trio.WouldBlock` instead of waiting."""
-        ...
-
-    def purge(self, task_id: str) -> None:
+    async def purge(self, task_id: str) -> None:
         """Throw a dead letter away. Raises `UnknownTask`."""
         ...
 
-    def tasks(self, state: State | None = None) -> Sequence[Task]:
-        """The open tasks, or those of one state."""
-        ...
-
-    def unfinished(self) -> Sequence[Unfinished]:
-        """After a stop: what was accepted and did not end."""
-        ...
-
-    def counts(self) -> Counts:
+    async def counts(self) -> Counts:
         """How many tasks are where. Cheap: nothing is walked."""
         ...
 
+    async def lanes(self) -> Sequence[LaneCounts]:
+        """The open tasks by queue and type, in alphabetical order; lanes without any are left out.
 
-class QueueBroker(LocalBroker, Inspector, Protocol):
-    """What a queue in one process needs of its broker: both sides of it."""
+        Walks the open tasks: for people, not for a hot path.
+        """
+        ...
+
+    async def paused(self) -> tuple[bool, Sequence[str]]:
+        """Whether everything is paused, and which queues are by themselves."""
+        ...
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        """The worker processes heard of lately, the longest-lived first."""
+        ...
+
+    async def history(self, task_id: str) -> Sequence[HistoryEntry]:
+        """What has happened to a task, oldest first; the last entries if there are many.
+
+        Raises `UnknownTask`. A broker in memory notes nothing and answers with nothing.
+        """
+        ...
+
+    async def is_drained(self, types: Collection[str], queues: Collection[str] | None) -> bool:
+        """Whether no task of these types is open in these queues. Raises `QueuePaused`.
+
+        (The error: tasks wait in a paused queue, so that waiting for them would not end.)
+        """
+        ...
+
+
+@runtime_checkable
+class RemoteBroker(Broker, Inspector, Protocol):
+    """A broker that other processes use as well: its leases expire, its tasks outlive a process.
+
+    ``identity`` is random for each opening. ``lease`` is how long a lease lasts, in seconds.
+    """
+
+    identity: str
+    lease: float
+
+    def lease_time(self) -> float:
+        """The time on the clock by which leases expire, in seconds. Goes on in every sleep."""
+        ...
+
+    def watch(
+        self,
+        on_cancel: Callable[[Lease], object] | None,
+        on_dead: Callable[[Task], object] | None,
+    ) -> None:
+        """Tell the one who works here what it cannot know by itself; ``None``: nobody any more.
+
+        ``on_cancel(lease)``: that task's cancellation was requested, and ``cancel_requested`` is
+        set; at the latest by the next `renew`. ``on_dead(task)``: this process has found that a
+        task's lease was lost once too often.
+        """
+        ...
+
+    async def register(self, worker: WorkerRecord) -> None:
+        """Note that a worker process is alive, and what it does. ``live=False``: its goodbye."""
+        ...
+
+    async def wait_drained(self, types: Collection[str], queues: Collection[str] | None) -> None:
+        """Wait until `is_drained`. Raises `QueuePaused`. Cancelled: changes nothing."""
+        ...
+
+
+class Codec(Protocol):
+    """Between Python values and the bytes that a durable broker keeps."""
+
+    def encode_arguments(
+        self, type: str, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> bytes:
+        """The payload. Raises `InvalidArguments`, naming the argument and what it should be."""
+        ...
+
+    def decode_arguments(
+        self, type: str, payload: bytes
+    ) -> tuple[tuple[object, ...], Mapping[str, object]]:
+        """Back again, validated by the handler's annotations. Raises `InvalidArguments`."""
+        ...
+
+    def encode_result(self, type: str, value: object) -> bytes:
+        """What the handler returned. Raises `InvalidArguments` if it cannot be stored."""
+        ...
+
+    def decode_result(self, type: str, result: bytes) -> object:
+        """Back again, by the handler's annotation. Raises `InvalidArguments`."""
+        ...
+
+
+class Consumer(Protocol):
+    """Whoever runs what a feed hands out: the pool. All of it is called in Trio's thread."""
+
+    def on_ready(self) -> None:
+        """Something became ready."""
+        ...
+
+    def on_cancel(self, lease: Lease) -> None:
+        """That attempt is to be cancelled: by request, or because its lease was lost."""
+        ...
+
+    def on_dead(self, task: Task) -> None:
+        """The task has become a dead letter, which is stored."""
+        ...
+
+    def free(self) -> int:
+        """How many workers run nothing."""
+        ...
+
+    def room(self) -> Mapping[str, int]:
+        """Type -> how many of its tasks could be started now, for all types that it has."""
+        ...
+
+
+class Feed(Protocol):
+    """What workers see of a broker, wherever it is: synchronous, and never in between.
+
+    None of these but ``serve`` is a checkpoint; each is atomic for Trio and for Ctrl-C.
+    """
+
+    events: Emitter
+
+    def serve(self, consumer: Consumer) -> AbstractAsyncContextManager[None]:
+        """Feed ``consumer``, the one and only, for as long as the block lasts.
+
+        Leaving it settles what has finished and releases what has not started.
+        """
+        ...
+
+    def check_free(self) -> None:
+        """`InvalidTask` if it has a consumer already."""
+        ...
+
+    def has_ready(self, admits: Admits) -> bool:
+        """Whether ``claim_nowait`` is worth trying. May be wrong, but only when it says yes."""
+        ...
+
+    def claim_nowait(self, admits: Admits, now: float) -> Lease | None:
+        """Take the first ready task of an admitted type, or ``None``."""
+        ...
+
+    def settle_nowait(self, settlement: Settlement, now: float) -> bool:
+        """End one lease; ``False`` if it is known to be lost."""
+        ...
+
+    def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """End one lease with success: nothing to decide then, so it needs no settlement."""
+        ...
+
+    def hold_back(self) -> None:
+        """Hand out nothing more from now on: a stop has begun."""
+        ...
+
+    def waiting(self) -> Waiting:
+        """What holds places in the common room without running. (For `WouldDeadlock`.)"""
+        ...

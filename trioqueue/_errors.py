@@ -59,6 +59,21 @@ class WouldDeadlock(TrioqueueError):
     """
 
 
+class BrokerUnavailable(TrioqueueError):
+    """The broker cannot be reached, or cannot write, at the moment. Doing it again is safe.
+
+    A full disk, a file that another program has locked, a server that is away. Workers wait and try
+    again by themselves; a submit raises it, since its caller may know better.
+    """
+
+
+class BrokerFailed(TrioqueueError):
+    """The broker cannot be used as it is: somebody has to look at it. Nothing was changed.
+
+    Not a database, a newer schema, a read-only file, a file that was deleted while it was open.
+    """
+
+
 class KeyTaken(TrioqueueError):
     """A live task holds this idempotency key, so the dead letter was not replayed."""
 
@@ -102,6 +117,10 @@ class HandedBack(TaskError):
 
 class ResultExpired(TaskError):
     """The task has ended, but its result is no longer kept (``open_queue(results=...)``)."""
+
+
+class ResultNotStored(TaskError):
+    """The task has succeeded, but what its handler returned could not be stored."""
 
 
 class UnknownTask(TaskError):

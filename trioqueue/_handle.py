@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar, cast, final
 
-from ._errors import HandedBack, TaskCancelled, TaskError, TaskExpired, TaskFailed
+from ._errors import (
+    HandedBack,
+    ResultExpired,
+    ResultNotStored,
+    TaskCancelled,
+    TaskError,
+    TaskExpired,
+    TaskFailed,
+)
 from ._ki import protected
 from ._model import Outcome, OutcomeKind, State, Task
 
@@ -40,9 +48,11 @@ class Handle(Generic[R_co]):
 
     @property
     def state(self) -> State:
-        """Where the task is now."""
+        """Where the task is now; on a broker elsewhere, where it was when last looked at."""
         state = self._task.state
-        assert state is not None  # an accepted task has one
+        if state is None:  # found by its id on a broker elsewhere, and not looked at yet
+            msg = f"not known yet: await handle.wait(), or queue.inspector.get({self.id!r})"
+            raise LookupError(msg)
         return state
 
     @property
@@ -69,10 +79,11 @@ class Handle(Generic[R_co]):
 
         A checkpoint. Cancelled: changes nothing. Never waits for what cannot come: raises
         `TaskFailed` (from the handler's exception), `TaskCancelled`, `TaskExpired` or `HandedBack`
-        when the task ended otherwise, and what `wait` raises.
+        when the task ended otherwise, `ResultExpired` or `ResultNotStored` when a durable broker
+        does not have the result, and what `wait` raises.
         """
         outcome = await self.wait()
-        if outcome.kind is OutcomeKind.RETURNED:
+        if outcome.kind is OutcomeKind.RETURNED and outcome.stored:
             return cast("R_co", outcome.value)
         raise self._error(outcome) from outcome.exception
 
@@ -81,6 +92,10 @@ class Handle(Generic[R_co]):
         task = self._task
         name = f"task {task.id} ({task.type})"
         match outcome.kind:
+            case OutcomeKind.RETURNED if outcome.error is None:
+                return ResultExpired(f"{name} has succeeded, its result is not kept", task.id)
+            case OutcomeKind.RETURNED:
+                return ResultNotStored(f"{name} has succeeded: {outcome.error}", task.id)
             case OutcomeKind.CANCELLED:
                 return TaskCancelled(f"{name} was cancelled", task.id)
             case OutcomeKind.EXPIRED:
@@ -107,4 +122,4 @@ class Handle(Generic[R_co]):
         return await self._queue._cancel(self._task)
 
     def __repr__(self) -> str:
-        return f"<Handle {self.type} {self.id} {self.state}>"
+        return f"<Handle {self.type} {self.id} {self._task.state}>"

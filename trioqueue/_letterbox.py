@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
-from ._broker import QueueBroker
+from ._backend import Backend
 from ._errors import UnknownTask
 from ._handle import Handle
 from ._ki import protected
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 class DeadLetters:
     """The dead letters of a queue: tasks that failed for good, kept with their errors."""
 
-    __slots__ = ("_broker", "_queue")
+    __slots__ = ("_backend", "_queue")
 
-    def __init__(self, queue: Queue, broker: QueueBroker) -> None:
+    def __init__(self, queue: Queue, backend: Backend) -> None:
         self._queue = queue
-        self._broker = broker
+        self._backend = backend
 
     def __len__(self) -> int:
-        return self._broker.counts().dead
+        return self._queue._at_hand("len(dead_letters)", "counts()").counts().dead
 
     def list(self, type: str | None = None) -> Sequence[DeadLetter]:
-        """The dead letters, oldest first; those of one task type if named."""
-        return self._broker.dead_letters(type)
+        """The dead letters, oldest first; those of one task type if named.
+
+        In memory only: a `TypeError` elsewhere, see `Queue.inspector`.
+        """
+        return self._queue._at_hand("dead_letters.list()", "dead_letters()").dead_letters(type)
 
     async def replay(self, task_id: str) -> Handle[Any]:
         """Make a dead letter ready again under its own id, its failures forgotten.
@@ -50,7 +53,7 @@ class DeadLetters:
         `KeyTaken` at the first letter whose key is taken, with the ones before it replayed.
         """
         handles: list[Handle[Any]] = []
-        for letter in self.list(type):
+        for letter in await self._backend.inspector.dead_letters(type):
             try:
                 handles.append(await self.replay(letter.id))
             except UnknownTask:
@@ -58,9 +61,9 @@ class DeadLetters:
         return handles
 
     def purge(self, task_id: str) -> None:
-        """Throw one dead letter away. Raises `UnknownTask`."""
+        """Throw one dead letter away. Raises `UnknownTask`. In memory only, like `list`."""
         self._queue._check_run()
-        self._broker.purge(task_id)
+        self._queue._at_hand("dead_letters.purge()", "purge(task_id)").purge(task_id)
 
     def purge_all(self, type: str | None = None) -> int:
         """Throw all dead letters away, or those of one type. Returns how many there were."""
@@ -68,7 +71,7 @@ class DeadLetters:
         purged = 0
         for letter in self.list(type):
             try:
-                self._broker.purge(letter.id)
+                self.purge(letter.id)
             except UnknownTask:
                 continue  # an observer was quicker
             purged += 1

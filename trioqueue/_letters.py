@@ -15,7 +15,8 @@ class DeadLetter:
     """A task that failed for good: everything needed to understand it and to run it again.
 
     ``failures``: attempts that failed. ``errors``: the last ones, oldest first, tracebacks as text.
-    ``died_at``: Unix time in seconds.
+    ``died_at``: Unix time in seconds. ``payload``: the arguments as a durable broker keeps them,
+    also when they cannot be decoded.
     """
 
     id: str
@@ -28,6 +29,7 @@ class DeadLetter:
     deliveries: int
     errors: tuple[ErrorRecord, ...]
     died_at: float
+    payload: bytes | None = field(default=None, repr=False)
 
     @property
     def error(self) -> ErrorRecord | None:
@@ -101,6 +103,7 @@ def dead_letter(task: Task) -> DeadLetter:
         task.deliveries,
         trail.errors,
         trail.died_at,
+        task.payload,
     )
 
 

@@ -179,10 +179,11 @@ MAX_LOSSES: Final = 10
 
 @final
 class Task:
-    """One unit of work. Owned and changed by the broker alone; 13 slots, as millions may wait.
+    """One unit of work. Owned and changed by the broker alone; 14 slots, as millions may wait.
 
     ``deliveries`` is the fence: it only ever grows, and the current lease carries its value.
-    ``failures`` alone counts against the retry policy.
+    ``failures`` alone counts against the retry policy. ``payload``: the arguments as a durable
+    broker keeps them; ``args`` and ``kwargs`` are empty until it was decoded.
     """
 
     __slots__ = (
@@ -196,6 +197,7 @@ class Task:
         "options",
         "order",
         "outcome",
+        "payload",
         "state",
         "trail",
         "type",
@@ -222,6 +224,7 @@ class Task:
         self.lease: Lease | None = None  # the current one: whoever holds it may change the task
         self.trail: Trail | None = None
         self.outcome: Outcome | None = None
+        self.payload: bytes | None = None
 
     @property
     def attempt(self) -> int:
@@ -248,11 +251,13 @@ class Lease:
 
     ``holder`` is the worker's own; the broker only keeps it. ``deadline`` is the attempt's, on the
     worker's clock. ``cancel_requested`` and ``lost`` are set from outside while the attempt runs.
+    ``expires``: until when the lease can be proven, on the broker's `lease_time` clock.
     """
 
     __slots__ = (
         "cancel_requested",
         "deadline",
+        "expires",
         "holder",
         "lost",
         "settled",
@@ -269,11 +274,12 @@ class Lease:
         self.lost = False
         self.holder: Any = None  # the worker that runs it, from before the handler is called
         self.deadline = float("inf")
+        self.expires = float("inf")
         self.settled: Outcome | None = None  # with what it ended; tells a repeat from a zombie
 
 
 class OutcomeKind(StrEnum):
-    """How an attempt ended (the first nine), or how a task ended without one (the last two)."""
+    """How an attempt ended (the first ten), or how a task ended without one (the last two)."""
 
     RETURNED = "returned"
     ERROR = "error"
@@ -282,6 +288,7 @@ class OutcomeKind(StrEnum):
     RETRY_LATER = "retry_later"
     SNOOZE = "snooze"
     DISCARD = "discard"
+    INVALID = "invalid"  # the stored arguments do not decode, or no longer fit the handler
     CANCELLED = "cancelled"  # by request
     INTERRUPTED = "interrupted"  # by a stop: not the task's fault
     LOST = "lost"  # the lease: nothing may be written
@@ -296,17 +303,20 @@ class Outcome:
     ``value`` is what the handler returned. ``exception`` is what it raised, without its traceback;
     ``error`` is that as text, traceback included. ``late``: the handler returned after its timeout
     all the same. ``cancel_ignored``: it returned although its cancellation was requested.
-    ``duration``: seconds from start to end of the attempt.
+    ``duration``: seconds from start to end of the attempt. ``stored``: ``False`` if the value could
+    not be stored (``error`` says why), or is no longer kept.
     """
 
     __slots__ = (
         "cancel_ignored",
+        "decoded",
         "delay",
         "duration",
         "error",
         "exception",
         "kind",
         "late",
+        "stored",
         "value",
     )
 
@@ -329,6 +339,8 @@ class Outcome:
         self.cancel_ignored = cancel_ignored
         self.delay = delay  # asked for by RetryLater and Snooze, in seconds
         self.error: ErrorRecord | None = None
+        self.stored = True
+        self.decoded = False  # the value, from what a durable broker keeps
 
     def __repr__(self) -> str:
         what = f"value={self.value!r}" if self.exception is None else f"error={self.error}"
@@ -337,9 +349,12 @@ class Outcome:
 
 @final
 class Settlement:
-    """What ends a lease: the move to make, the outcome to keep, the delay before the next try."""
+    """What ends a lease: the move to make, the outcome to keep, the delay before the next try.
 
-    __slots__ = ("delay", "failed", "lease", "move", "outcome")
+    ``result``: what the handler returned, as a durable broker keeps it.
+    """
+
+    __slots__ = ("delay", "failed", "lease", "move", "outcome", "result")
 
     def __init__(
         self, lease: Lease, move: Move, outcome: Outcome, delay: float = 0.0, failed: bool = False
@@ -349,3 +364,4 @@ class Settlement:
         self.outcome = outcome
         self.delay = delay
         self.failed = failed  # counts against the retry policy
+        self.result: bytes | None = None

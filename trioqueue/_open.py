@@ -10,7 +10,8 @@ from typing import Final, cast
 
 from trio.lowlevel import enable_ki_protection
 
-from ._broker import QueueBroker
+from ._backend import Backend, LocalBackend
+from ._broker import RemoteBroker
 from ._checks import check_count, check_hook, check_name, check_type
 from ._errors import HandedBack, InvalidTask, QueueClosed
 from ._events import Observer
@@ -18,8 +19,9 @@ from ._ids import new_id_source
 from ._nursery import open_bare_nursery
 from ._queue import Queue
 from ._registry import TaskSet
+from ._remote import Remote
 from ._retry import is_a, leaves
-from .brokers._open import open_broker
+from .brokers._open import MemoryBroker, codec_of, open_broker
 
 #: Workers of a queue unless told otherwise: handlers mostly wait, so more than cores; few enough
 #: that a service behind them is not stormed by default.
@@ -76,6 +78,14 @@ def _is_answer_to_stop(error: BaseException) -> bool:
     return all(is_a(leaf, (QueueClosed, HandedBack)) for leaf in leaves(error))
 
 
+def _elsewhere(
+    broker: RemoteBroker, tasks: TaskSet, queues: Collection[str] | None, workers: int
+) -> Remote:
+    """A queue's side of a broker that is not in this process."""
+    types = {task_type.name: task_type for task_type in tasks}
+    return Remote(broker, codec_of(types.values()), types, queues, workers)
+
+
 @asynccontextmanager
 @enable_ki_protection
 async def open_queue(
@@ -83,7 +93,7 @@ async def open_queue(
     *,
     workers: int = WORKERS,
     capacity: int | None = None,
-    broker: QueueBroker | None = None,
+    broker: str | MemoryBroker | RemoteBroker | None = None,
     queues: Iterable[str] | None = None,
     delayed_capacity: int = 10_000,
     dead_capacity: int = 10_000,
@@ -98,33 +108,54 @@ async def open_queue(
     block, or a cancellation, is a hard stop: running handlers are cancelled, and whatever has not
     ended is handed back (``queue.unfinished()``). Entering waits for the lifespan only.
 
+    ``broker``: where tasks are kept. ``None``: in memory, for as long as the block lasts. A URL,
+    as ``"sqlite:///jobs.db"``: in a file, for this and other processes, now and later; leaving then
+    waits for the tasks that run here, and the others stay there. Or a broker that is open already,
+    from `open_memory_broker` or `open_sqlite_broker`, for one queue. ``workers=0``, on a durable
+    broker: a queue that only submits.
+
     ``capacity``: how many tasks may be ready, running or backing off (default ``max(100, 4 *
     workers)``); ``delayed_capacity``: how many delayed or snoozed; ``dead_capacity``: how many dead
     letters, the oldest being evicted; ``results``: how many ended tasks `Queue.handle` still finds.
-    ``queues``: the lanes that there are (default: any). ``observers``: called with every event.
-    ``random`` and ``new_id`` are the sources of jitter and ids, for runs that can be repeated.
-    ``broker``: one from `open_memory_broker`, instead of one of the queue's own; the sizes are then
-    its own.
+    ``queues``: the lanes that there are; on a durable broker those that the workers serve (default:
+    any). ``observers``: called with every event.
+    ``random`` and ``new_id`` are the sources of jitter and ids, for runs that can be repeated. The
+    sizes are those of the queue's own memory broker; any other broker has its own.
 
-    Raises `InvalidTask` for a value that cannot be.
+    Raises `InvalidTask` for a value that cannot be, `BrokerFailed` if the broker cannot be used.
     """
     check_type("open_queue(tasks)", tasks, TaskSet)
     lanes = _check_queues(queues)
-    check_count("workers", workers, 1)
+    in_memory = not isinstance(broker, (str, RemoteBroker))
+    check_count("workers", workers, 1 if in_memory else 0)
+    if capacity is not None and not in_memory:
+        msg = f"capacity={capacity} is for a queue in memory: a durable broker has no bound"
+        raise InvalidTask(msg)
     sizes = _check_sizes(workers, capacity, delayed_capacity, dead_capacity, results)
     observers = _check_observers(observers)
     _check_sources(random, new_id)
     source = random_module.Random() if random is None else random
     ids = new_id_source(source, time.time) if new_id is None else new_id
     async with open_broker(broker, **sizes) as kept:
-        kept.check_free()
+        backend: Backend
+        local: LocalBackend | None = None
+        if isinstance(kept, RemoteBroker):
+            backend = _elsewhere(kept, tasks, lanes, workers)
+        else:
+            backend = local = kept
+        backend.feed.check_free()
         for observer in observers:
-            kept.events.add(observer)
-        queue = Queue(tasks, kept, workers, lanes, source.random, ids)
+            backend.events.add(observer)
+        # Elsewhere, other lanes than those that are served here are the business of others.
+        queues_known = None if local is None else lanes
+        queue = Queue(tasks, backend, local, workers, queues_known, source.random, ids)
         queue._check_types()
         try:
             async with open_bare_nursery() as nursery:
-                await nursery.start(queue.pool.run, name="trioqueue pool")
+                if workers:
+                    await nursery.start(queue.pool.run, name="trioqueue pool")
+                else:
+                    queue.pool.do_without()
                 try:
                     answer: Exception | None = None
                     try:
@@ -140,7 +171,7 @@ async def open_queue(
                     await queue._leave()
                 except BaseException:
                     queue.pool.stopping = True
-                    kept.close()  # a hard stop accepts nothing more, clean-ups' submits included
+                    backend.close()  # a hard stop accepts nothing more, clean-ups' submits included
                     raise
         finally:
-            kept.stop()  # however the block ends: what has not ended is handed back
+            backend.stop()  # however the block ends: what has not ended is handed back

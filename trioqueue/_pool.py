@@ -19,7 +19,7 @@ import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from . import _calls
-from ._broker import LocalBroker
+from ._broker import Feed
 from ._calls import Calls, call_handler
 from ._current import running
 from ._deadlock import NOTHING_WAITING, RoomWait, Snapshot, Target
@@ -27,7 +27,7 @@ from ._decide import Facts, classify, decide, skip_frames
 from ._events import logger
 from ._ki import protected
 from ._letters import dead_letter
-from ._model import Lease, Move, Outcome, OutcomeKind, Task
+from ._model import Lease, Outcome, OutcomeKind, Task
 from ._registry import TaskSet, TaskType
 from ._retry import is_a, leaves
 from ._turn import Turn
@@ -59,7 +59,7 @@ class Pool:
 
     def __init__(
         self,
-        broker: LocalBroker,
+        feed: Feed,
         tasks: TaskSet,
         size: int,
         random: Callable[[], float],
@@ -72,7 +72,7 @@ class Pool:
         self.stopping = False
         self.ended = trio.Event()
         self.idle = 0  # workers that are parked
-        self._broker = broker
+        self._feed = feed
         self._types = {task_type.name: task_type for task_type in tasks}
         for task_type in tasks:
             limit = task_type.limit
@@ -104,20 +104,20 @@ class Pool:
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 - below
         """Run the workers until ``stop``; started once the lifespan is entered."""
-        detach = self._broker.attach(self._wake, self._cancel)
         try:
             async with AsyncExitStack() as stack:
                 # Outside of the workers' scope: its clean-up is not cut short by a stop's own end.
                 if self._tasks.lifespan is not None:
                     self.state = await stack.enter_async_context(self._tasks.lifespan())
-                with self._scope:
-                    await self._supervise(task_status.started)
+                # Inside of the lifespan: its last settlements come before that is left.
+                async with self._feed.serve(self):
+                    with self._scope:
+                        await self._supervise(task_status.started)
             if not self.stopping and not self._scope.cancelled_caught:
                 # A scope or a nursery of the lifespan's own has absorbed the workers' end.
                 msg = "the lifespan ended while the queue was open, and its workers with it"
                 raise RuntimeError(msg)
         finally:
-            detach()
             self.ended.set()
 
     async def _supervise(self, started: Callable[[], object]) -> None:
@@ -145,7 +145,7 @@ class Pool:
         """One worker's life. Replaced if it ends early: cancelled alone, or in a spoilt context."""
         try:
             with worker.life:
-                if not self._broker.has_ready(self._admits):
+                if not self._feed.has_ready(self._admits):
                     await self._park(worker)
                 while not worker.retired:
                     await self._serve_in_scope(worker)
@@ -157,7 +157,7 @@ class Pool:
             if not self._workers:
                 self.empty.set()
                 self._nursery.cancel_scope.cancel(reason="all workers have ended")
-            self._wake()
+            self.on_ready()
 
     async def _watch(self) -> None:
         """If a cancelled pool does not end, say which handlers hold it up."""
@@ -176,10 +176,16 @@ class Pool:
                         HARD_LIMIT,
                     )
 
+    def do_without(self) -> None:
+        """There are no workers: everything that waits for their end has it already."""
+        self.empty.set()
+        self.ended.set()
+
     def stop(self, grace: float) -> None:
         """Start no more tasks; cancel the running ones after ``grace`` seconds, or sooner."""
         self.stopping = True
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
+        self._feed.hold_back()
         self._lot.unpark_all()
 
     @property
@@ -206,7 +212,7 @@ class Pool:
 
     async def _serve(self, worker: Worker) -> None:
         """The loop: claim, run, settle. Returns when the scope, or the worker, must be replaced."""
-        broker, turn, around, clock = self._broker, self._turn, self._tasks.around, self._now
+        feed, turn, around, clock = self._feed, self._turn, self._tasks.around, self._now
         types, admits, calls = self._types, worker.admits, self._calls.call
         while True:
             await checkpoint_if_cancelled()
@@ -220,7 +226,7 @@ class Pool:
                 # pool would go through a checkpoint for each slice that one of them works.
                 await (self._park if turn.resting and not worker.took else self._yield)(worker)
                 continue
-            lease = broker.claim_nowait(admits, now)
+            lease = feed.claim_nowait(admits, now)
             if lease is None:
                 await self._wait_for_work(worker)
                 continue
@@ -234,7 +240,7 @@ class Pool:
                 value = await calls(task_type, lease)
             now = clock()
             worker.lease = None
-            broker.complete_nowait(lease, self._returned(worker, lease, value, now), now)
+            feed.complete_nowait(lease, self._returned(worker, lease, value, now), now)
             if worker.spent:
                 return
 
@@ -258,7 +264,7 @@ class Pool:
         if lease.cancel_requested or lease.lost:  # by an observer, before it had a holder
             worker.scope.cancel(reason="the attempt was over before it began")
         if self.idle and not self._coming:
-            self._wake()
+            self.on_ready()
 
     def _returned(self, worker: Worker, lease: Lease, value: object, now: float) -> Outcome:
         """The outcome of an attempt that returned; says whether its scope and worker are spent."""
@@ -304,24 +310,20 @@ class Pool:
             self.stopping = True  # nothing new is taken while the interrupt is on its way up
             outcome.exception = None  # it is not the task's, and it goes on with its traceback
         if outcome.kind is not OutcomeKind.LOST:
-            task = lease.task
-            retry = self._types[task.type].retry
-            settlement = decide(lease, outcome, retry, self._random())
-            settled = self._broker.settle_nowait(settlement, now)
-            if settled and settlement.move is Move.DIED:
-                self._tell_dead(task)
+            retry = self._types[lease.task.type].retry
+            self._feed.settle_nowait(decide(lease, outcome, retry, self._random()), now)
         if fatal:
             assert error is not None
             raise error
 
-    def _tell_dead(self, task: Task) -> None:
-        """Call the ``on_dead`` hook, after the letter was stored. Its errors are logged.
+    def on_dead(self, task: Task) -> None:
+        """See `Consumer`. Calls the hook; its errors are logged.
 
         A task must not die in silence: if there is neither a hook nor an observer, it is logged.
         """
         hook = self._tasks.on_dead
         if hook is None:
-            if not self._broker.events.observers:
+            if not self._feed.events.observers:
                 letter = dead_letter(task)
                 logger.error(
                     "task %s (%s) is dead after %d failures: %s",
@@ -389,22 +391,40 @@ class Pool:
         if turn.number == number:
             turn.begin(self._now())
 
-    def _wake(self) -> None:
-        """Something may be ready: wake one worker, unless one is on its way already."""
+    def on_ready(self) -> None:
+        """See `Consumer`. Wakes one worker, unless one is on its way already."""
         if len(self.waits):
             self._look_for_deadlock()
         # The lot itself is asked: a parked worker that was just cancelled counts as idle still.
         if self._coming or self.stopping or not self._lot:
             return
-        if self._broker.has_ready(self._admits):
+        if self._feed.has_ready(self._admits):
             self._called_in = self._turn.number
             self._coming = bool(self._lot.unpark())
 
-    def _cancel(self, lease: Lease) -> None:
-        """The broker says that a running task's cancellation was requested."""
+    def on_cancel(self, lease: Lease) -> None:
+        """See `Consumer`."""
         worker = lease.holder
         if isinstance(worker, Worker) and worker.lease is lease:
-            worker.scope.cancel(reason="the task was cancelled by request")
+            why = "its lease was lost" if lease.lost else "the task was cancelled by request"
+            worker.scope.cancel(reason=why)
+
+    def free(self) -> int:
+        """See `Consumer`."""
+        return self.size - self.running
+
+    def room(self) -> Mapping[str, int]:
+        """See `Consumer`. A worker that holds a token and runs nothing is about to use it, or not.
+
+        Either way one more of that type can be started.
+        """
+        room: dict[str, int] = {}
+        for name, limiter in self.limiters.items():
+            room[name] = self.size if limiter is None else int(limiter.available_tokens)
+        for worker in self._workers:
+            if worker.limited is not None and worker.lease is None:
+                room[worker.limited] += 1
+        return room
 
     # --- for handlers --------------------------------------------------------------------------
 
@@ -423,8 +443,8 @@ class Pool:
             trio.from_thread.run_sync(self.report_progress, lease, done, total)
         elif lease.task.lease is lease:
             lease.task.trace().progress = (done, total)
-            if self._broker.events.observers:
-                self._broker.events.task("progressed", trio.current_time(), lease.task)
+            if self._feed.events.observers:
+                self._feed.events.task("progressed", trio.current_time(), lease.task)
 
     def _snapshot(self, waits: Mapping[object, Sequence[Target]]) -> Snapshot:
         """The pool for `Waits`, given what each blocked worker waits for."""
@@ -439,7 +459,7 @@ class Pool:
             running={w.lease.task.id: w for w in self._workers if w.lease is not None},
             limits={t.name: t.limit for t in self._types.values() if t.limit is not None},
             held=held,
-            waiting=self._broker.waiting() if for_room else NOTHING_WAITING,
+            waiting=self._feed.waiting() if for_room else NOTHING_WAITING,
         )
 
     def _look_for_deadlock(self) -> None:

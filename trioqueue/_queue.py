@@ -11,7 +11,8 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
 import trio
 
-from ._broker import QueueBroker
+from ._backend import Backend, LocalBackend
+from ._broker import Inspector
 from ._checks import (
     UNSET,
     Unset,
@@ -43,7 +44,8 @@ class Queue:
     def __init__(
         self,
         tasks: TaskSet,
-        broker: QueueBroker,
+        backend: Backend,
+        local: LocalBackend | None,
         workers: int,
         queues: Collection[str] | None,
         random: Callable[[], float],
@@ -51,13 +53,14 @@ class Queue:
     ) -> None:
         self._tasks = tasks
         self._types = {task_type.name: task_type for task_type in tasks}
-        self._broker = broker
+        self._broker = backend
+        self._local = local  # the same, if it is in this process
         self._queues = queues
         self._new_id = new_id
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
-        self.pool: Final = Pool(broker, tasks, workers, random, self)
-        self.dead_letters: Final = DeadLetters(self, broker)
+        self.pool: Final = Pool(backend.feed, tasks, workers, random, self)
+        self.dead_letters: Final = DeadLetters(self, backend)
 
     # --- submitting ----------------------------------------------------------------------------
 
@@ -69,9 +72,12 @@ class Queue:
         `QueueClosed`, and, in a handler of this queue, `WouldDeadlock` if room could never come.
         """
         made = self._make(task, args, kwargs)
+        if self._local is None:
+            (accepted,) = await self._broker.publish((made,))
+            return Handle(self, accepted)
         await trio.lowlevel.checkpoint()
         try:
-            return Handle(self, self._broker.accept_nowait(made))
+            return Handle(self, self._local.accept_nowait(made))
         except trio.WouldBlock:
             (handle,) = await self._publish((made,))
             return handle
@@ -79,9 +85,13 @@ class Queue:
     def submit_nowait(
         self, task: TaskType[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Handle[R]:
-        """Accept one task now, or raise `trio.WouldBlock` if it is full. Not a checkpoint."""
+        """Accept one task now, or raise `trio.WouldBlock` if it is full. Not a checkpoint.
+
+        In memory only: elsewhere nothing can be accepted without waiting (`TypeError`).
+        """
         made = self._make(task, args, kwargs)
-        return Handle(self, self._broker.accept_nowait(made))
+        local = self._local or self._at_hand("submit_nowait()", "await queue.submit(...)")
+        return Handle(self, local.accept_nowait(made))
 
     async def submit_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
         """Accept all of ``calls`` (from ``task.bind(...)``) or none; waits until all of them fit.
@@ -173,14 +183,21 @@ class Queue:
     async def _publish(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
         """Accept made tasks."""
         self._check_run()
-        broker = self._broker
-        accepted = await self._wait_for_room(
-            tasks, partial(broker.publish_nowait, tasks), partial(broker.publish, tasks)
-        )
+        if self._local is None:
+            accepted = await self._broker.publish(tasks)
+        else:
+            local = self._local
+            accepted = await self._wait_for_room(
+                local, tasks, partial(local.publish_nowait, tasks), partial(local.publish, tasks)
+            )
         return [Handle(self, task) for task in accepted]
 
     async def _wait_for_room(
-        self, tasks: Sequence[Task], at_once: Callable[[], T], patiently: Callable[[], Awaitable[T]]
+        self,
+        local: LocalBackend,
+        tasks: Sequence[Task],
+        at_once: Callable[[], T],
+        patiently: Callable[[], Awaitable[T]],
     ) -> T:
         """Do what needs places for ``tasks`` (none: for one). In a handler of ours, a wait is told.
 
@@ -194,28 +211,35 @@ class Queue:
         try:
             return at_once()
         except trio.WouldBlock:
-            with self.pool.waits.blocking(lease, self._broker.wait_for_room(tasks)):
+            with self.pool.waits.blocking(lease, local.wait_for_room(tasks)):
                 return await patiently()
 
     async def _replay(self, task_id: str) -> Handle[Any]:
         """Make a dead letter ready again."""
         self._check_run()
-        broker = self._broker
+        if self._local is None:
+            return Handle(self, await self._broker.replay(task_id))
+        local = self._local
         task = await self._wait_for_room(
-            (), partial(broker.replay_nowait, task_id), partial(broker.replay, task_id)
+            local, (), partial(local.replay_nowait, task_id), partial(local.replay, task_id)
         )
         return Handle(self, task)
 
     def _publish_nowait(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
         """Accept made tasks now."""
         self._check_run()
-        return [Handle(self, task) for task in self._broker.publish_nowait(tasks)]
+        local = self._at_hand("submit_nowait()", "await queue.submit(...)")
+        return [Handle(self, task) for task in local.publish_nowait(tasks)]
 
     # --- for handles ---------------------------------------------------------------------------
 
     def handle(self, task_id: str) -> Handle[Any]:
-        """The handle of a task by its id, while it is known. Raises `UnknownTask`."""
-        task = self._broker.get(task_id)
+        """The handle of a task by its id, from another process too. Raises `UnknownTask`.
+
+        On a broker elsewhere nothing is looked up yet: if there is no such task, whoever waits for
+        its end is told so.
+        """
+        task = self._broker.find(check_name("task_id", task_id))
         if task is None:
             msg = f"no task {task_id!r} is known: never accepted, or ended too long ago"
             raise UnknownTask(msg, task_id)
@@ -225,7 +249,7 @@ class Queue:
         """Wait until ``task`` has ended."""
         self._check_run()
         lease = None if task.state in TERMINAL else self.pool.own_lease()
-        if lease is None:
+        if lease is None or self._local is None:
             await self._broker.wait_settled(task)
         else:
             with self.pool.waits.blocking(lease, task):
@@ -234,14 +258,27 @@ class Queue:
     async def _cancel(self, task: Task) -> bool:
         """Cancel ``task``."""
         self._check_run()
-        await trio.lowlevel.checkpoint()
-        return self._broker.cancel(task.id)
+        return await self._broker.cancel_task(task.id)
 
     # --- looking and operating -----------------------------------------------------------------
 
+    @property
+    def inspector(self) -> Inspector:
+        """For looking into the broker and operating it, by the same verbs on every broker."""
+        return self._broker.inspector
+
+    def _at_hand(self, verb: str, instead: str) -> LocalBackend:
+        """The broker, if it is in this process; else a `TypeError` that says what to use."""
+        if self._local is None:
+            if not instead.startswith("await"):
+                instead = f"await queue.inspector.{instead}"
+            msg = f"{verb} is for a queue in memory: on a broker elsewhere, {instead}"
+            raise TypeError(msg)
+        return self._local
+
     def statistics(self) -> Statistics:
-        """The numbers of this instant."""
-        counts = self._broker.counts()
+        """The numbers of this instant. In memory only: a `TypeError` elsewhere, see `inspector`."""
+        counts = self._at_hand("statistics()", "counts()").counts()
         moves = counts.moves
         places = counts._asdict()
         del places["moves"]
@@ -261,18 +298,21 @@ class Queue:
         return self._broker.events.add(observer)
 
     def pause(self, queue: str | None = None) -> None:
-        """Start no more tasks of one queue (lane), or of all. Running ones go on."""
+        """Start no more tasks of one queue (lane), or of all. Running ones go on.
+
+        In memory only: a `TypeError` elsewhere, see `inspector`.
+        """
         self._check_run()
         if queue is not None:
             self._check_queue(check_name("queue", queue))
-        self._broker.pause(queue)
+        self._at_hand("pause()", "pause()").pause(queue)
 
     def resume(self, queue: str | None = None) -> None:
-        """Undo `pause`: for one queue (lane), or for all."""
+        """Undo `pause`: for one queue (lane), or for all. In memory only, like it."""
         self._check_run()
         if queue is not None:
             self._check_queue(check_name("queue", queue))
-        self._broker.resume(queue)
+        self._at_hand("resume()", "resume()").resume(queue)
 
     # --- stopping ------------------------------------------------------------------------------
 
@@ -320,7 +360,7 @@ class Queue:
     async def _leave(self) -> None:
         """The end of the block: drain, then stop."""
         if not self.pool.stopping:
-            await self._broker.drain()
+            await self._broker.finish()
             self._broker.close()  # no checkpoint since the last task ended: nothing slips in
             self.pool.stop(math.inf)
         await self.pool.ended.wait()

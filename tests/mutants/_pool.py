@@ -61,13 +61,13 @@ POOL: Final = (
         """\
             now = clock()
             worker.lease = None
-            broker.complete_nowait""",
+            feed.complete_nowait""",
         """\
             now = clock()
             if worker.scope.cancel_called:
                 return
             worker.lease = None
-            broker.complete_nowait""",
+            feed.complete_nowait""",
         "exact settle",
         _cancelled("unruly_handlers"),
         ledger=True,
@@ -189,7 +189,7 @@ POOL: Final = (
         "_pool.py",
         """\
         if self.idle and not self._coming:
-            self._wake()
+            self.on_ready()
 """,
         "",
         "work conservation",
@@ -365,9 +365,9 @@ async def call_handler(
     ),
     Mutant(
         "on_dead is called for every failure",
-        "_pool.py",
-        "if settled and settlement.move is Move.DIED:",
-        "if settled and settlement.failed:",
+        "brokers/_memory.py",
+        "if settlement.move is Move.DIED and self._on_dead is not None:",
+        "if settlement.failed and self._on_dead is not None:",
         "life cycle",
         ("test_hooks.py",),
     ),

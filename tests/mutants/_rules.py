@@ -126,11 +126,11 @@ RULES: Final = (
         """\
         await trio.lowlevel.checkpoint()
         try:
-            return Handle(self, self._broker.accept_nowait(made))
+            return Handle(self, self._local.accept_nowait(made))
         except""",
         """\
         try:
-            handle = Handle(self, self._broker.accept_nowait(made))
+            handle = Handle(self, self._local.accept_nowait(made))
             await trio.lowlevel.checkpoint()
             return handle
         except""",
@@ -142,7 +142,7 @@ RULES: Final = (
         "a hard stop hands nothing back to a broker that lives on",
         "_open.py",
         """\
-            kept.stop()  # however""",
+            backend.stop()  # however""",
         """\
             pass  # however""",
         "conservation",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 
 import trio
 
 from .._broker import Counts
-from .._errors import KeyTaken, QueueClosed, UnknownTask
+from .._errors import KeyTaken, QueueClosed, QueuePaused, UnknownTask
 from .._ki import protected
 from .._letters import DeadLetter, Unfinished, dead_letter, unfinished
 from .._model import (
@@ -22,15 +23,43 @@ from .._model import (
     Trail,
 )
 from ._room import CLOSED
-from ._table import Table
+from ._table import Table, paused_message
 
 
 @protected
 class TableInspector(Table):
     """See `Inspector`."""
 
-    def tasks(self, state: State | None = None) -> Sequence[Task]:
+    def find(self, task_id: str) -> Task | None:
+        """See `Backend`."""
+        return self.get(task_id)
+
+    def known_tasks(self) -> Iterator[Task]:
+        """Every task that is known, the ended ones included, open ones first."""
+        return chain(
+            self._table.values(),
+            self._dead.values(),
+            self._ended_before.values(),
+            self._ended.values(),
+        )
+
+    def paused_queues(self) -> tuple[bool, Sequence[str]]:
+        """Whether everything is paused, and which queues are by themselves."""
+        return self._all_paused, sorted(self._paused)
+
+    def is_drained(self, types: Collection[str], queues: Collection[str] | None) -> bool:
         """See `Inspector`."""
+        drained = True
+        for task in self._table.values():
+            queue = task.options.queue
+            if task.type in types and (queues is None or queue in queues):
+                if task.state is not State.RUNNING and self._is_paused(queue):
+                    raise QueuePaused(paused_message(task))
+                drained = False
+        return drained
+
+    def tasks(self, state: State | None = None) -> Sequence[Task]:
+        """The open tasks, or those of one state among them."""
         return [task for task in self._table.values() if state is None or task.state is state]
 
     def cancel(self, task_id: str) -> bool:
@@ -71,6 +100,8 @@ class TableInspector(Table):
         if self._on_cancel is not None:
             self._on_cancel(lease)
         self._follow(task, left=left)
+        if left and self._on_dead is not None:
+            self._on_dead(task)
         return True
 
     def _die_of_losses(self, task: Task, trail: Trail) -> None:

@@ -144,6 +144,10 @@ class Lanes:
                 heapq.heappush(heap, rank)
         return found
 
+    def queues(self) -> set[str]:
+        """The names of the queues that have, or had, ready tasks."""
+        return {lane.queue for lane in self._lanes.values()}
+
     def any(self, admits: Admits, paused: Collection[str]) -> bool:
         """Whether ``take`` would find a task. (A head that has ended meanwhile counts as one.)"""
         for rank in self._heap:

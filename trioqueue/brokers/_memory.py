@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._broker import Admits
+from .._broker import Admits, Consumer, Feed
 from .._deadlock import RoomWait, Waiting
 from .._errors import InvalidTask, QueueClosed, QueuePaused
 from .._ki import protected
@@ -34,6 +34,8 @@ from .._model import (
 from .._nursery import open_bare_nursery
 from ._inspector import TableInspector
 from ._room import CLOSED, Room
+from ._table import paused_message
+from ._view import MemoryInspector
 
 # As constants: an attribute of an Enum class costs four times as much to look up. On the way that
 # nearly all tasks go a row of the table is asked without the call of ``Task.move``.
@@ -47,6 +49,16 @@ _SUCCEEDED: Final = Move.SUCCEEDED
 @protected
 class MemoryBroker(TableInspector):
     """See ``_broker``. Opened by `open_memory_broker`; serves one queue of one Trio run."""
+
+    @property
+    def feed(self) -> Feed:
+        """See `Backend`."""
+        return self
+
+    @property
+    def inspector(self) -> MemoryInspector:
+        """See `Backend`."""
+        return MemoryInspector(self)
 
     # --- accepting --------------------------------------------------------------------------------
 
@@ -66,7 +78,7 @@ class MemoryBroker(TableInspector):
         return self._accept(tasks, room, places)
 
     def publish_nowait(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         room, places = self._request(tasks)
         if places:
             room.take_nowait(places)
@@ -83,7 +95,7 @@ class MemoryBroker(TableInspector):
         return room, places
 
     def accept_nowait(self, task: Task) -> Task:
-        """See `LocalBroker`. Most tasks are plain, new, and find room at once."""
+        """See `LocalBackend`. Most tasks are plain, new, and find room at once."""
         room = self._room
         if (
             not task.options.plain
@@ -139,7 +151,7 @@ class MemoryBroker(TableInspector):
     # --- room, for handlers that wait -------------------------------------------------------------
 
     def waiting(self) -> Waiting:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         places = Counter(
             task.type
             for task in self._table.values()
@@ -150,7 +162,7 @@ class MemoryBroker(TableInspector):
         return Waiting(self._room.capacity, places)
 
     def wait_for_room(self, tasks: Sequence[Task]) -> RoomWait:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         room = self._room_for(tasks)
         if room is self._delayed:
             # A delayed task leaves in time, if there is one place for it in the common room.
@@ -161,40 +173,63 @@ class MemoryBroker(TableInspector):
 
     # --- claiming ---------------------------------------------------------------------------------
 
+    @asynccontextmanager
+    @enable_ki_protection
+    async def serve(self, consumer: Consumer) -> AsyncGenerator[None]:
+        """See `Feed`. Neither half of the block waits."""
+        detach = self.attach(consumer.on_ready, consumer.on_cancel, consumer.on_dead)
+        try:
+            yield
+        finally:
+            detach()
+
     def attach(
-        self, on_ready: Callable[[], object], on_cancel: Callable[[Lease], object]
+        self,
+        on_ready: Callable[[], object],
+        on_cancel: Callable[[Lease], object],
+        on_dead: Callable[[Task], object] = lambda _: None,
     ) -> Callable[[], None]:
-        """See `LocalBroker`."""
+        """Become the one consumer, see `Consumer`. Call what is returned to leave."""
         self.check_free()
-        self._on_ready, self._on_cancel = on_ready, on_cancel
+        self._on_ready, self._on_cancel, self._on_dead = on_ready, on_cancel, on_dead
         return self._detach
 
+    def hold_back(self) -> None:
+        """See `Feed`. Nothing is handed out unless it is asked for."""
+
     def check_free(self) -> None:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         if self._on_ready is not None:
             msg = "this memory broker serves a queue already: open one broker for each queue"
             raise InvalidTask(msg)
 
     def _detach(self) -> None:
-        self._on_ready = self._on_cancel = None
+        self._on_ready = self._on_cancel = self._on_dead = None
 
     def has_ready(self, admits: Admits) -> bool:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         return not self._all_paused and self._lanes.any(admits, self._paused)
 
-    async def wait_ready(self) -> None:
+    async def wait_ready(
+        self, types: Collection[str] | None = None, queues: Collection[str] | None = None
+    ) -> None:
         """See `Broker`."""
         await trio.lowlevel.checkpoint()
-        while not self.has_ready(lambda _: True):
+        while self._all_paused or not self._lanes.any(
+            lambda name: types is None or name in types, self._not_served(queues)
+        ):
             if self._ready_event is None:
                 self._ready_event = trio.Event()
             await self._ready_event.wait()
 
-    def claim_nowait(self, admits: Admits, now: float) -> Lease | None:
-        """See `LocalBroker`."""
+    def claim_nowait(
+        self, admits: Admits, now: float, queues: Collection[str] | None = None
+    ) -> Lease | None:
+        """See `Feed`. ``queues``: only from these."""
         if self._all_paused:
             return None
-        while (task := self._lanes.take(admits, self._paused)) is not None:
+        passed = self._paused if queues is None else self._not_served(queues)
+        while (task := self._lanes.take(admits, passed)) is not None:
             if task.options.expires is not None:
                 self._timer.cancel(task.id)
                 if now >= self._expires_at(task):
@@ -209,14 +244,27 @@ class MemoryBroker(TableInspector):
             return lease
         return None
 
-    async def claim(self, admits: Admits, most: int) -> Sequence[Lease]:
+    async def claim(
+        self, room: Mapping[str, int], most: int, queues: Collection[str] | None = None
+    ) -> Sequence[Lease]:
         """See `Broker`."""
         await trio.lowlevel.checkpoint()
-        now = trio.current_time()
+        left = dict(room)
         leases: list[Lease] = []
-        while len(leases) < most and (lease := self.claim_nowait(admits, now)) is not None:
+        while len(leases) < most and (
+            lease := self.claim_nowait(
+                lambda name: left.get(name, 0) > 0, trio.current_time(), queues
+            )
+        ):
+            left[lease.task.type] -= 1
             leases.append(lease)
         return leases
+
+    def _not_served(self, queues: Collection[str] | None) -> Collection[str]:
+        """The queues that must not be looked into: paused, or not asked for."""
+        if queues is None:
+            return self._paused
+        return self._paused | (self._lanes.queues() - set(queues))
 
     # --- settling ---------------------------------------------------------------------------------
 
@@ -232,7 +280,7 @@ class MemoryBroker(TableInspector):
         return [self.settle_nowait(settlement, now) for settlement in settlements]
 
     def settle_nowait(self, settlement: Settlement, now: float) -> bool:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         if settlement.move is _SUCCEEDED:
             return self.complete_nowait(settlement.lease, settlement.outcome, now)
         lease = settlement.lease
@@ -260,10 +308,12 @@ class MemoryBroker(TableInspector):
         if settlement.move is Move.SNOOZED and settlement.delay > 0 and task.id in self._table:
             self._set_apart(task)
         self._follow(task, left=left)
+        if settlement.move is Move.DIED and self._on_dead is not None:
+            self._on_dead(task)
         return True
 
     def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """See `LocalBroker`. The way of nearly all tasks, so `_leave` is written out in it."""
+        """See `LocalBackend`. The way of nearly all tasks, so `_leave` is written out in it."""
         task = lease.task
         if task.lease is not lease:
             return self._refuse(lease, outcome, now)
@@ -312,31 +362,36 @@ class MemoryBroker(TableInspector):
     # --- stopping ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         self._closed = True
         self._room.close()
         self._delayed.close()
 
     def stop(self) -> None:
-        """See `LocalBroker`."""
+        """See `LocalBackend`."""
         self.close()
         self._stopped = True
         for task in list(self._table.values()):
             if task.state is not State.RUNNING:
                 self._end_waiting(task, Move.HANDED_BACK, OutcomeKind.HANDED_BACK)
 
+    async def cancel_task(self, task_id: str) -> bool:
+        """See `Backend`."""
+        await trio.lowlevel.checkpoint()
+        return self.cancel(task_id)
+
+    async def finish(self) -> None:
+        """See `Backend`."""
+        await self.drain()
+
     async def drain(self) -> None:
-        """See `LocalBroker`."""
+        """See `Backend`."""
         await trio.lowlevel.checkpoint()
         # Places taken, not tasks in the table: a submitter that was let in is about to submit.
         while self._room.used or self._delayed.used:
             stuck = self._stuck()
             if stuck is not None:
-                msg = (
-                    f"queue {stuck.options.queue!r} is paused and holds tasks (task {stuck.id}, "
-                    f"{stuck.type}): resume it before draining, or use shutdown()"
-                )
-                raise QueuePaused(msg)
+                raise QueuePaused(paused_message(stuck))
             if self._drained is None or self._drained.is_set():
                 self._drained = trio.Event()
             await self._drained.wait()

@@ -39,6 +39,14 @@ _SUBMIT: Final = TABLE[Move.SUBMITTED]
 _SUBMITTED: Final = Move.SUBMITTED
 
 
+def paused_message(task: Task) -> str:
+    """Why a drain cannot end."""
+    return (
+        f"queue {task.options.queue!r} is paused and holds tasks (task {task.id}, {task.type}): "
+        "resume it before draining, or use shutdown()"
+    )
+
+
 @protected
 class Table:
     """The state of a memory broker, and the steps that its verbs are made of."""
@@ -83,6 +91,7 @@ class Table:
         self._ready_event: trio.Event | None = None
         self._on_ready: Callable[[], object] | None = None
         self._on_cancel: Callable[[Lease], object] | None = None
+        self._on_dead: Callable[[Task], object] | None = None
         self._wall_clock = wall_clock
 
     # --- what is known ----------------------------------------------------------------------------

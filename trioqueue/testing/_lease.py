@@ -23,6 +23,6 @@ def lose_lease(handle: Handle[Any]) -> None:
 
 def lose_lease_of(queue: Queue, task_id: str) -> None:
     """See `lose_lease`."""
-    if not queue._broker.revoke(task_id):
+    if not queue._at_hand("lose_lease()", "revoke(task_id)").revoke(task_id):
         msg = f"task {task_id} is not running: it has no lease to lose"
         raise RuntimeError(msg)

@@ -80,7 +80,8 @@ class Ledger:
         options = None
         full: frozenset[str] = frozenset()
         if event.name in _ACCEPTING and self._queue is not None:
-            task = self._queue._broker.get(event.task_id)
+            local = self._queue._local
+            task = None if local is None else local.get(event.task_id)
             options = None if task is None else task.options
         elif event.name == Move.STARTED and self._queue is not None:
             full = self._types_without_room()

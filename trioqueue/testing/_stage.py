@@ -75,14 +75,15 @@ class Stage:
 
 def _targets_of(queue: Queue) -> dict[str, Strike]:
     found: dict[str, Strike] = {}
-    pool, broker = queue.pool, queue._broker
+    pool, broker = queue.pool, queue._local
     if not pool.stopping:
         found["shutdown"] = lambda: _begin_shutdown(queue)
         found["close"] = queue.close
     for worker in sorted(pool._workers, key=lambda worker: worker.number):
         if not worker.life.cancel_called:
             found[f"worker {worker.number}"] = worker.life.cancel
-    for task in broker.tasks():
+    for task in () if broker is None else broker.tasks():
+        assert broker is not None
         found[f"task {task.id}"] = partial(broker.cancel, task.id)
         if task.state is State.RUNNING:
             found[f"lease {task.id}"] = partial(lose_lease_of, queue, task.id)

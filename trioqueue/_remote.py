@@ -1,0 +1,146 @@
+"""A queue's side of a broker elsewhere: values become bytes, and what was accepted stays there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, final
+
+import trio
+
+from ._broker import Codec, Feed, Inspector, RemoteBroker, WorkerRecord
+from ._errors import QueueClosed
+from ._events import Emitter
+from ._feed import RemoteFeed
+from ._ki import protected
+from ._letters import Unfinished, unfinished
+from ._model import NO_KWARGS, ErrorRecord, Options, Outcome, OutcomeKind, Task
+from ._registry import TaskType
+
+_CLOSED: Final = "the queue is closed: it accepts no new tasks"
+
+
+@final
+@protected
+class Remote:
+    """See `Backend`."""
+
+    def __init__(
+        self,
+        broker: RemoteBroker,
+        codec: Codec,
+        types: Mapping[str, TaskType[..., Any]],
+        queues: Collection[str] | None,
+        workers: int,
+    ) -> None:
+        self._broker = broker
+        self._codec = codec
+        self._types = types
+        self._queues = queues
+        self._closed = False
+        self._feed = RemoteFeed(
+            broker,
+            codec,
+            queues,
+            WorkerRecord(
+                broker.identity,
+                platform.node(),
+                os.getpid(),
+                workers,
+                tuple(sorted(types)),
+                None if queues is None else tuple(queues),
+                time.time(),
+            ),
+        )
+
+    @property
+    def events(self) -> Emitter:
+        """See `Backend`."""
+        return self._broker.events
+
+    @property
+    def feed(self) -> Feed:
+        """See `Backend`."""
+        return self._feed
+
+    @property
+    def inspector(self) -> Inspector:
+        """See `Backend`."""
+        return self._broker
+
+    # --- tasks ------------------------------------------------------------------------------------
+
+    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """See `Backend`. Raises `InvalidArguments` before anything is sent."""
+        self._check_open()
+        for task in tasks:
+            task.payload = self._codec.encode_arguments(task.type, task.args, task.kwargs)
+        accepted = await self._broker.publish(tasks)
+        for task in tasks:
+            # A handle may be kept for long, and the broker has them.
+            task.args, task.kwargs, task.payload = (), NO_KWARGS, None
+        return accepted
+
+    async def replay(self, task_id: str) -> Task:
+        """See `Backend`."""
+        self._check_open()
+        return await self._broker.replay(task_id)
+
+    async def wait_settled(self, task: Task) -> None:
+        """See `Backend`."""
+        await self._broker.wait_settled(task)
+        outcome = task.outcome
+        if outcome is not None and outcome.kind is OutcomeKind.RETURNED and outcome.stored:
+            self._decode(task, outcome)
+
+    def _decode(self, task: Task, outcome: Outcome) -> None:
+        """From the bytes that are kept to the value, once."""
+        result = outcome.value
+        if not isinstance(result, bytes) or outcome.decoded:
+            return
+        try:
+            outcome.value = self._codec.decode_result(task.type, result)
+        except Exception as error:
+            outcome.stored = False
+            outcome.value = None
+            outcome.error = ErrorRecord(
+                task.attempt, "result", type(error).__qualname__, str(error), ""
+            )
+        outcome.decoded = True
+
+    async def cancel_task(self, task_id: str) -> bool:
+        """See `Backend`."""
+        return await self._broker.cancel(task_id)
+
+    def find(self, task_id: str) -> Task | None:
+        """See `Backend`. Whether there is such a task is found out by whoever waits for it."""
+        return Task(task_id, "", (), NO_KWARGS, Options())
+
+    # --- stopping ---------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueClosed(_CLOSED)
+
+    def close(self) -> None:
+        """See `Backend`."""
+        self._closed = True
+
+    def stop(self) -> None:
+        """See `Backend`."""
+        self._closed = True
+        self._feed.hold_back()
+
+    async def drain(self) -> None:
+        """See `Backend`. What others have submitted counts as well, if its type is known here."""
+        await self._broker.wait_drained(self._types.keys(), self._queues)
+
+    async def finish(self) -> None:
+        """See `Backend`. What is not held here stays on the broker, for others or for later."""
+        await trio.lowlevel.checkpoint()
+
+    def unfinished(self) -> Sequence[Unfinished]:
+        """See `Backend`. What was held here; what was given back is on the broker, ready again."""
+        return [unfinished(task) for task in (*self._feed.running(), *self._feed.given_back)]
