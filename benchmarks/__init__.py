@@ -1,4 +1,4 @@
-"""Benchmarks of trioqueue against plain Trio, asyncio and the in-process peers.
+"""Benchmarks of trioqueue against plain Trio, asyncio and its peers, in memory and in files.
 
 Run `python -m benchmarks`; `--help` lists the options.
 
@@ -9,6 +9,7 @@ Run `python -m benchmarks`; `--help` lists the options.
     runs       every (system, case) that can be measured, and its size
     judge      samples -> reports, by the pure functions of arithmetic
     table, chart, record   text, SVG and JSON
+    pacer, crew, scratch   other processes, and files, that cases need
     cases/     the measured code; a peer is imported by its own file alone
 
 Only ratios of one interleaved session mean anything: absolute figures move by a factor of two

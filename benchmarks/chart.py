@@ -1,6 +1,6 @@
 """The SVG file: one self-contained picture, readable on a light and on a dark page.
 
-Two panels: the throughput of every system, and how far each goal was reached.
+The throughput of every system, in memory and on an SQLite file, and how far each goal was reached.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from typing import Final
 
 from benchmarks.arithmetic import attainment, median
 from benchmarks.judge import Report
-from benchmarks.plan import RATE
+from benchmarks.plan import RATE, WALL_RATE
 from benchmarks.table import goal, number
 
 WIDTH: Final = 860
 LABEL: Final = 330  # where the bars begin
 SPAN: Final = 330  # the longest bar
 ROW: Final = 22
-PANEL: Final = 50  # height of a title with its caption
+HEAD: Final = 50  # height of a title with its caption
 # A bar of the second panel ends at twice the goal: beyond, its length says nothing more.
 CEILING: Final = 2.0
 
@@ -51,12 +51,37 @@ class Bar:
     kind: str  # a class of STYLE
 
 
-def throughput(reports: Sequence[Report]) -> list[Bar]:
-    """Every system with a no-op handler, fastest first."""
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One comparison of rates: of which groups, by which metric."""
+
+    title: str
+    caption: str
+    groups: tuple[str, ...]
+    metric: str
+
+
+_DURABLE: Final = "wall time; medians, longer is better; the same durability on all sides"
+PANELS: Final = (
+    Panel(
+        "Tasks per CPU second",
+        "no-op handler, one pinned core; medians, longer is better",
+        ("no-op", "peers"),
+        RATE,
+    ),
+    Panel("SQLite: tasks enqueued per second", _DURABLE, ("sqlite-enqueue",), WALL_RATE),
+    Panel(
+        "SQLite: tasks claimed and completed per second", _DURABLE, ("sqlite-claims",), WALL_RATE
+    ),
+)
+
+
+def throughput(reports: Sequence[Report], panel: Panel) -> list[Bar]:
+    """Every system of one panel, fastest first."""
     rates: dict[str, float] = {}
     for report in reports:
         row = report.row
-        if row.metric != RATE or row.group not in ("no-op", "peers") or not report.values:
+        if row.metric != panel.metric or row.group not in panel.groups or not report.values:
             continue
         rates.setdefault(row.subject, median(report.values))
         if row.baseline is not None:
@@ -71,9 +96,13 @@ def _kind(name: str) -> str:
 
 
 def _label(name: str) -> str:
-    """`trioqueue/no-op-submit_many-observed` -> `trioqueue, submit_many, one observer`."""
+    """`trioqueue/no-op-submit_many-observed` -> `trioqueue, submit_many, one observer`.
+
+    `trioqueue/sqlite-enqueue-32-full` -> `trioqueue, enqueue, 32, FULL`.
+    """
     system, _, case = name.partition("/")
-    parts = case.removeprefix("no-op").strip("-").replace("observed", "one observer")
+    parts = case.removeprefix("no-op").removeprefix("sqlite-").removesuffix("-normal").strip("-")
+    parts = parts.replace("observed", "one observer").replace("full", "FULL")
     return ", ".join([BASELINES.get(system, system), *filter(None, parts.split("-"))])
 
 
@@ -112,23 +141,23 @@ def _panel(
         f'<text class="title" x="16" y="{top + 20}">{escape(title)}</text>'
         f'<text class="soft" x="16" y="{top + 37}">{escape(caption)}</text>'
     )
-    rows = [_bar(bar, top + PANEL + index * ROW, column) for index, bar in enumerate(bars)]
+    rows = [_bar(bar, top + HEAD + index * ROW, column) for index, bar in enumerate(bars)]
     return [head, *rows]
 
 
 def document(reports: Sequence[Report]) -> str:
     """The text of the file."""
-    rates, goals = throughput(reports), attainments(reports)
-    parts, top = [], 8
-    if rates:
-        caption = "no-op handler, one pinned core; medians, longer is better"
-        parts += _panel("Tasks per CPU second", caption, rates, top)
-        top += PANEL + ROW * len(rates) + 16
+    goals, top = attainments(reports), 8
+    parts: list[str] = []
+    for panel in PANELS:
+        if rates := throughput(reports, panel):
+            parts += _panel(panel.title, panel.caption, rates, top)
+            top += HEAD + ROW * len(rates) + 16
     if goals:
         caption = "dashed line: the goal; longer is better, bars end at twice the goal"
         parts += _panel("Goals", caption, goals, top, column=True)
-        line, end = LABEL + SPAN / CEILING, top + PANEL + ROW * len(goals)
-        parts.append(f'<line class="goal" x1="{line}" x2="{line}" y1="{top + PANEL}" y2="{end}"/>')
+        line, end = LABEL + SPAN / CEILING, top + HEAD + ROW * len(goals)
+        parts.append(f'<line class="goal" x1="{line}" x2="{line}" y1="{top + HEAD}" y2="{end}"/>')
         top = end + 16
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" '

@@ -8,6 +8,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import cast
 
 from benchmarks.measure import LedgerError, Sample, TooBusy, cores, pin
@@ -26,11 +27,11 @@ def load(run: Run) -> Callable[..., Sample]:
 def answer(name: str, size: int) -> dict[str, object]:
     """Measure, and say what came of it."""
     run = RUNS[name]
+    if run.needs is not None and find_spec(run.needs.replace("-", "")) is None:
+        return {"missing": run.needs}
     try:
         function = load(run)
     except ModuleNotFoundError as error:
-        if run.needs is not None and error.name == run.needs:
-            return {"missing": run.needs}
         return {"error": f"cannot import {error.name}"}
     try:
         return {"sample": function(size, **run.options)}
@@ -42,7 +43,7 @@ def answer(name: str, size: int) -> dict[str, object]:
 
 def main(name: str, size: int) -> int:
     """Pin, measure, print; 130 after Ctrl-C, without a traceback over the parent's output."""
-    if allowed := cores():
+    if (allowed := cores()) and RUNS[name].pinned:
         pin(allowed[-1])  # the first core serves most interrupts
     try:
         reply = answer(name, size)

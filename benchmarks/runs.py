@@ -1,7 +1,8 @@
 """Every (system, case) that can be measured: where its code is, and how much work it gets.
 
 Sizes are numbers of tasks (seconds for the idle cases), chosen so that a full run takes about a
-second of CPU, and a quick one about a tenth of that.
+second of CPU, and a quick one about a tenth of that. `sqlite-MODE` is the durability of both sides:
+with `full` whatever was accepted outlives a loss of power, with `normal` a crash of the process.
 """
 
 from collections.abc import Mapping
@@ -23,8 +24,9 @@ class Run:
     size: int
     quick: int
     options: Mapping[str, Option] = field(default_factory=dict)
-    needs: str | None = None  # the distribution of a peer, which may not be installed
+    needs: str | None = None  # a distribution that may not be installed
     limit: float = 120.0  # seconds after which a run counts as hung
+    pinned: bool = True  # to one core; not where threads, processes and a disk work side by side
 
 
 def _queue_runs() -> dict[str, Run]:
@@ -81,6 +83,65 @@ def _paired_runs() -> dict[str, Run]:
     return runs
 
 
+def _sqlite(
+    target: str, size: int, quick: int, needs: str = "apsw", limit: float = 120.0, **options: Option
+) -> Run:
+    return Run(target, size, quick, options, needs, limit, pinned=False)
+
+
+#: The peers that keep their tasks in an SQLite file, by module.
+_STORES: Final = {"huey": "huey", "litequeue": "litequeue", "persistqueue": "persist-queue"}
+
+
+def _sqlite_peer_runs() -> dict[str, Run]:
+    runs = {}
+    for mode, size in (("normal", 10_000), ("full", 3_000)):
+        for module, peer in _STORES.items():
+            for case in ("enqueue", "claims"):
+                target, quick = f"sqlite_{module}:{case}", size // 10
+                run = _sqlite(target, size, quick, peer, synchronous=mode)
+                runs[f"{peer}/sqlite-{case}-{mode}"] = run
+    runs["huey/sqlite-drain-normal"] = _sqlite(
+        "sqlite_huey:drain", 10_000, 1_000, "huey", synchronous="normal"
+    )
+    runs["litequeue/sqlite-bulk-normal"] = _sqlite(
+        "sqlite_litequeue:bulk", 100_000, 10_000, "litequeue", synchronous="normal"
+    )
+    return runs
+
+
+def _sqlite_runs() -> dict[str, Run]:
+    runs = {}
+    for mode, factor in (("normal", 1.0), ("full", 0.3)):
+        for submitters, size in ((1, 10_000), (32, 50_000), (256, 100_000)):
+            runs[f"trioqueue/sqlite-enqueue-{submitters}-{mode}"] = _sqlite(
+                "sqlite_queue:enqueue",
+                int(size * factor),
+                int(size * factor) // 10,
+                submitters=submitters,
+                synchronous=mode,
+            )
+        runs[f"trioqueue/sqlite-claims-{mode}"] = _sqlite(
+            "sqlite_broker:claims", 50_000, 5_000, synchronous=mode
+        )
+        for processes in (1, 2):
+            runs[f"trioqueue/sqlite-drain-{processes}-{mode}"] = _sqlite(
+                "sqlite_crew:drain", 30_000, 3_000, processes=processes, synchronous=mode
+            )
+    runs["trioqueue/sqlite-bulk-normal"] = _sqlite(
+        "sqlite_queue:bulk", 100_000, 10_000, synchronous="normal"
+    )
+    runs["trioqueue/sqlite-deep"] = _sqlite("sqlite_broker:deep", 1_000_000, 10_000, limit=300.0)
+    runs["trioqueue/sqlite-latency"] = _sqlite("sqlite_crew:latency", 300, 30)
+    runs["trioqueue/sqlite-idle"] = _sqlite("sqlite_queue:idle", 10, 2)
+    return runs
+
+
 RUNS: Final[Mapping[str, Run]] = MappingProxyType(
-    _queue_runs() | _plain_runs() | _peer_runs() | _paired_runs()
+    _queue_runs()
+    | _plain_runs()
+    | _peer_runs()
+    | _paired_runs()
+    | _sqlite_peer_runs()
+    | _sqlite_runs()
 )

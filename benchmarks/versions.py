@@ -1,12 +1,13 @@
 """Which versions were measured."""
 
 import platform
+import sqlite3
 from importlib import metadata
 
 from benchmarks.plan import Row
 from benchmarks.runs import RUNS
 
-PEERS = ("aiometer", "dramatiq", "huey", "taskiq")
+PEERS = ("aiometer", "dramatiq", "huey", "litequeue", "persist-queue", "taskiq")
 
 
 def version(distribution: str) -> str:
@@ -18,9 +19,10 @@ def version(distribution: str) -> str:
 
 
 def everything() -> dict[str, str]:
-    """Python, Trio, trioqueue and all peers."""
-    names = ("trio", "trioqueue", *PEERS)
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    """Python and its SQLite, Trio, trioqueue with what it uses for files, and all peers."""
+    names = ("trio", "trioqueue", "apsw", *PEERS)
+    own = {"python": platform.python_version(), "sqlite3": sqlite3.sqlite_version}
+    return own | {name: version(name) for name in names}
 
 
 def of_row(row: Row) -> dict[str, str]:

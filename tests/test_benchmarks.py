@@ -4,12 +4,13 @@ import ast
 import json
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
-from benchmarks import arithmetic, chart, cli, judge, record, runner, table
+from benchmarks import arithmetic, chart, child, cli, crew, judge, record, runner, table
+from benchmarks.cases import stores
 from benchmarks.judge import Failure, Measured, Verdict
 from benchmarks.measure import Ledger, LedgerError, Sample, Stopwatch
 from benchmarks.plan import GROUPS, ROWS, Row
@@ -234,6 +235,111 @@ def test_a_group_with_a_gate_has_enough_rounds() -> None:
     assert not [row for row in ROWS if row.gate is not None and row.group in short]
 
 
+def test_both_sides_of_a_row_on_a_file_are_as_durable_as_each_other() -> None:
+    """Whoever syncs less is quicker, and no better: the one row that mixes them says so."""
+
+    def durability(name: str) -> object:
+        return RUNS[name].options.get("synchronous", "normal")
+
+    rows = [row for row in ROWS if row.group.startswith("sqlite-") and row.baseline is not None]
+    mixed = [row for row in rows if durability(row.subject) != durability(row.baseline or "")]
+    assert [row.name for row in mixed if "(FULL)" not in row.name] == []
+    assert [row.goal for row in mixed] == [None]
+
+
+def test_what_waits_for_threads_and_disks_is_judged_by_wall_time_on_all_cores() -> None:
+    """And all the rest by CPU time on one."""
+    rows = [row for row in ROWS if row.metric.startswith("tasks_per_")]
+    for row in rows:
+        durable = row.group.startswith("sqlite-")
+        for name in runner.runs_of([row]):
+            assert RUNS[name].pinned is not durable, name
+        if row.goal is not None:
+            assert row.metric == ("tasks_per_wall_s" if durable else "tasks_per_cpu_s"), row.name
+
+
+# --- stores in files, and crews ------------------------------------------------------------------
+
+
+class MemoryStore:
+    """A store that keeps to its contract, but for the numbers in ``lost`` and ``doubled``."""
+
+    def __init__(self, lost: Container[int] = (), doubled: Container[int] = ()) -> None:
+        self._lost, self._doubled = lost, doubled
+        self._waiting: list[int] = []
+
+    def put(self, number: int) -> None:
+        if number not in self._lost:
+            self._waiting.append(number)
+        if number in self._doubled:
+            self._waiting.append(number)
+
+    def fill(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self.put(number)
+
+    def complete(self, marks: bytearray) -> None:
+        while self._waiting:
+            marks[self._waiting.pop()] += 1
+
+    def stored(self) -> Iterable[int]:
+        return self._waiting
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("case", [stores.enqueue, stores.bulk, stores.claims])
+@pytest.mark.parametrize(
+    ("lost", "doubled", "words"),
+    [((), (), None), ((1_500,), (), "1 tasks lost"), ((), (3, 7), "2 doubled")],
+)
+def test_a_store_that_loses_or_doubles_a_task_gives_no_figure(
+    case: Callable[[stores.Open, int, str], Sample],
+    lost: Container[int],
+    doubled: Container[int],
+    words: str | None,
+) -> None:
+    """What was enqueued is read back, what was claimed is marked, and both are counted."""
+
+    def opened(place: Path, synchronous: str) -> stores.Store:
+        assert place.is_dir()
+        assert synchronous == "full"
+        return MemoryStore(lost, doubled)
+
+    if words is None:
+        assert case(opened, 2_000, "full")["tasks_per_wall_s"] > 0
+    else:
+        with pytest.raises(LedgerError, match=words):
+            case(opened, 2_000, "full")
+
+
+def test_the_shifts_of_a_crew_add_up() -> None:
+    """Each number in one shift, once."""
+    crew.verify(4, [_shift(0, 2), _shift(3, 1)])
+    with pytest.raises(LedgerError, match="1 tasks lost and 1 doubled of 4"):
+        crew.verify(4, [_shift(0, 2), _shift(2, 1)])
+
+
+def _shift(*numbers: int) -> crew.Shift:
+    return crew.Shift(numbers, [0.0] * len(numbers), 0.0, 1.0, 1.0)
+
+
+def test_a_peer_that_is_not_installed_is_missing_and_not_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the name of its module, which is not always that of its distribution."""
+    asked: list[str] = []
+
+    def find_spec(name: str) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr(child, "find_spec", find_spec)
+    assert child.answer("persist-queue/sqlite-claims-full", 1) == {"missing": "persist-queue"}
+    assert child.answer("trioqueue/sqlite-deep", 1) == {"missing": "apsw"}
+    assert asked == ["persistqueue", "apsw"]
+
+
 # --- what comes out ------------------------------------------------------------------------------
 
 
@@ -251,7 +357,7 @@ def test_the_table_is_aligned_and_hides_nothing() -> None:
     assert len(lines) == 3
     assert lines[0].index("pass") == heads.index("result")
     assert lines[0].split()[3:8] == ["210", "100", "2.10", "x", "10%"]
-    assert "not installed: pip install trioqueue[bench]" in lines[1]
+    assert "not installed: pip install trioqueue[sqlite,bench]" in lines[1]
     assert "not installed: not installed" not in lines[1]
     assert "ERROR: 1 tasks lost" in lines[2]
     assert table.summary(REPORTS) == "1 pass, 1 not installed, 1 ERROR"
@@ -291,8 +397,21 @@ def test_the_chart_is_well_formed_and_self_contained() -> None:
     bars = root.findall("{http://www.w3.org/2000/svg}rect")
     assert len(bars) == 3  # two systems, one goal
     assert text.count("http") == 1
+    assert "SQLite" not in text
     assert "prefers-color-scheme: dark" in text
     ElementTree.fromstring(chart.document(REPORTS[1:]))
+
+
+def test_the_chart_shows_what_was_measured_on_files() -> None:
+    """In panels of their own, by wall time, FULL named where it is."""
+    rows = [row for row in ROWS if row.group == "sqlite-claims"]
+    samples = Measured([{"tasks_per_wall_s": 2.0, "tasks_per_cpu_s": 3.0}])
+    measured = dict.fromkeys(runner.runs_of(rows), samples)
+    text = chart.document([judge.report(row, measured) for row in rows])
+    assert "SQLite: tasks claimed and completed per second" in text
+    assert ">litequeue, claims</text>" in text
+    assert ">trioqueue, claims, FULL</text>" in text
+    assert "Tasks per CPU second" not in text
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -353,9 +472,13 @@ def test_a_lost_task_fails_the_session(
 
 def test_selection_is_by_part_or_by_pattern() -> None:
     """A word of a name, the name of a group, or a pattern for a whole name."""
-    assert {row.group for row in cli.select("p99", gate=False)} == {"latency", "fairness"}
+    groups = {"latency", "fairness", "sqlite-waiting"}
+    assert {row.group for row in cli.select("p99", gate=False)} == groups
     assert cli.select("GROWTH", gate=False)
-    assert [row.name for row in cli.select("*huey", gate=False)] == ["no-op / huey"]
+    assert [row.name for row in cli.select("no*huey", gate=False)] == ["no-op / huey"]
+    assert {row.group for row in cli.select("sqlite", gate=False)} == {
+        group.name for group in GROUPS if group.name.startswith("sqlite-")
+    }
     assert all(row.gate for row in cli.select(None, gate=True))
 
 
