@@ -31,7 +31,7 @@ def drawn() -> list[str]:
 ROWS = [[name.removesuffix("/*") for name in NAME.findall(line)] for line in drawn()]
 PURE = ROWS[0]
 #: In the row of the workers, these groups never import each other.
-GROUPS = [["_pool", "_worker", "_calls", "_waits", "_turn", "_current"], ["brokers"], ["observe"]]
+GROUPS = [[name for name in ROWS[2] if name.startswith("_")], ["brokers"], ["observe"]]
 #: Not drawn: it only calls the command line.
 ROWS[-1].append("__main__")
 #: What the pure modules do without: Trio, clocks, I/O, logging.
