@@ -71,6 +71,10 @@ class Backend(Protocol):
         """What leaving the block waits for: like ``drain``, or nothing if others go on with it."""
         ...
 
+    async def flush(self) -> None:
+        """Wait until it is known of every attempt that has ended here whether it counts."""
+        ...
+
     def unfinished(self) -> Sequence[Unfinished]:
         """After a stop: what was accepted, or held here, and did not end."""
         ...

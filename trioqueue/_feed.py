@@ -134,6 +134,10 @@ class RemoteFeed:
         """The tasks that are held here, in hand or running."""
         return [lease.task for lease in self._keeper.held()]
 
+    async def flush(self) -> None:
+        """Wait until the broker has answered for every attempt that has ended."""
+        await self._committer.flush()
+
     # --- life -------------------------------------------------------------------------------------
 
     @asynccontextmanager

@@ -179,7 +179,7 @@ MAX_LOSSES: Final = 10
 
 @final
 class Task:
-    """One unit of work. Owned and changed by the broker alone; 14 slots, as millions may wait.
+    """One unit of work. Owned and changed by the broker alone; 15 slots, as millions may wait.
 
     ``deliveries`` is the fence: it only ever grows, and the current lease carries its value.
     ``failures`` alone counts against the retry policy. ``payload``: the arguments as a durable
@@ -198,6 +198,7 @@ class Task:
         "order",
         "outcome",
         "payload",
+        "seq",
         "state",
         "trail",
         "type",
@@ -220,7 +221,8 @@ class Task:
         self.deliveries = 0
         self.failures = 0
         self.accepted_at = 0.0  # on the broker's clock
-        self.order = 0  # the broker's count of tasks that became ready
+        self.seq = 0  # the broker's number of it, in order of acceptance
+        self.order = 0  # and in the order in which tasks became ready
         self.lease: Lease | None = None  # the current one: whoever holds it may change the task
         self.trail: Trail | None = None
         self.outcome: Outcome | None = None

@@ -351,6 +351,7 @@ class Queue:
         if own is None:
             # For the workers, not for the lifespan: it may be a task of the lifespan that calls.
             await self.pool.empty.wait()
+            await self._broker.flush()
         return self.unfinished()
 
     def unfinished(self) -> Sequence[Unfinished]:

@@ -141,6 +141,10 @@ class Remote:
         """See `Backend`. What is not held here stays on the broker, for others or for later."""
         await trio.lowlevel.checkpoint()
 
+    async def flush(self) -> None:
+        """See `Backend`. Takes no longer than the workers' last settlements may."""
+        await self._feed.flush()
+
     def unfinished(self) -> Sequence[Unfinished]:
         """See `Backend`. What was held here; what was given back is on the broker, ready again."""
         return [unfinished(task) for task in (*self._feed.running(), *self._feed.given_back)]

@@ -98,6 +98,11 @@ class Lanes:
         self._heap: list[_Rank] = []  # the lanes that have a head
         self._order = 0
 
+    def count(self) -> int:
+        """One number more, of those that put tasks in order."""
+        self._order += 1
+        return self._order
+
     def put(self, task: Task, *, front: bool = False) -> None:
         """Add a ready task: behind the others of its rank, or before all of its priority."""
         self._order = task.order = self._order + 1

@@ -16,7 +16,7 @@ from trio.lowlevel import enable_ki_protection
 
 from .._broker import Admits, Consumer, Feed
 from .._deadlock import RoomWait, Waiting
-from .._errors import InvalidTask, QueueClosed, QueuePaused
+from .._errors import InvalidTask, QueueClosed, QueuePaused, UnknownTask
 from .._ki import protected
 from .._model import (
     ERRORS_KEPT,
@@ -353,6 +353,9 @@ class MemoryBroker(TableInspector):
     async def wait_settled(self, task: Task) -> None:
         """See `Broker`."""
         await trio.lowlevel.checkpoint()
+        if task.state is None:
+            msg = f"task {task.id!r} was never accepted"
+            raise UnknownTask(msg, task.id)
         while task.state not in TERMINAL:
             event = self._settled.get(task.id)
             if event is None:
@@ -383,6 +386,9 @@ class MemoryBroker(TableInspector):
     async def finish(self) -> None:
         """See `Backend`."""
         await self.drain()
+
+    async def flush(self) -> None:
+        """See `Backend`. Known at once."""
 
     async def drain(self) -> None:
         """See `Backend`."""

@@ -92,7 +92,7 @@ class Table:
         self._on_ready: Callable[[], object] | None = None
         self._on_cancel: Callable[[Lease], object] | None = None
         self._on_dead: Callable[[Task], object] | None = None
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -135,6 +135,7 @@ class Table:
             self._lanes.put(task)
         else:
             name = self._enter_special(task, now)
+        task.seq = task.order or self._lanes.count()  # the same int, as millions may wait
         if self.events.observers:
             self.events.task(name, now, task, None, task.options.delay or None)
         if self._drained is not None:
@@ -231,7 +232,8 @@ class Table:
             case Move.CANCELLED:
                 self._leave(task, settlement.outcome)
             case Move.RELEASED:
-                task.trace().interruptions += 1
+                if settlement.outcome.kind is not OutcomeKind.HANDED_BACK:  # it had not started
+                    task.trace().interruptions += 1
                 self._lanes.put(task, front=True)
             case Move.RETRIED:
                 self._schedule(task, settlement.delay)
@@ -325,7 +327,7 @@ class Table:
 
     def _bury(self, task: Task, outcome: Outcome) -> None:
         """Store the dead letter first, then let the task leave."""
-        task.trace().died_at = self._wall_clock()
+        task.trace().died_at = self.wall_clock()
         self._dead[task.id] = task
         self._leave(task, outcome)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final, final
@@ -64,14 +63,14 @@ class MemoryInspector:
     ) -> Sequence[Task]:
         """See `Inspector`. Of the ended ones: those that are kept still."""
         await trio.lowlevel.checkpoint()
-        found: list[Task] = []
-        for task in self._broker.known_tasks():
-            if len(found) >= limit:
-                break
-            wanted = task.state in _OPEN if state is None else task.state is state
-            if wanted and type in (None, task.type) and queue in (None, task.options.queue):
-                found.append(task)
-        return found
+        found = [
+            task
+            for task in self._broker.known_tasks()
+            if (task.state in _OPEN if state is None else task.state is state)
+            and type in (None, task.type)
+            and queue in (None, task.options.queue)
+        ]
+        return sorted(found, key=lambda task: task.seq)[:limit]
 
     async def dead_letters(
         self,
@@ -83,7 +82,7 @@ class MemoryInspector:
     ) -> Sequence[DeadLetter]:
         """See `Inspector`."""
         await trio.lowlevel.checkpoint()
-        before = time.time() - older_than
+        before = self._broker.wall_clock() - older_than
         letters = [
             letter
             for letter in self._broker.dead_letters(type)
