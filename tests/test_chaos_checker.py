@@ -1,6 +1,9 @@
 """The judge of the crash proofs: each rule notices its violation, and nothing legal offends it."""
 
 import random
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
@@ -512,6 +515,15 @@ def test_every_rule_has_a_mutation() -> None:
     assert set(MUTATIONS.values()) == {rule.name for rule in RULES}
 
 
+def test_the_documents_say_what_is_checked() -> None:
+    page = Path(__file__).parent.parent.joinpath("docs", "testing.md").read_text(encoding="utf-8")
+    rules = [f"| {rule.name} | {rule.says} |" for rule in RULES]
+    excuses = [f"| {name} | {says} |" for name, says in EXCUSES.items()]
+    for head, rows in ("| rule | it says |", rules), ("| excuse | it says |", excuses):
+        table = page.partition(f"{head}\n|---|---|\n")[2].partition("\n\n")[0]
+        assert table.splitlines() == rows
+
+
 # --- the file -----------------------------------------------------------------------------------
 
 
@@ -524,6 +536,23 @@ def test_what_was_written_is_read_in_order_of_time(tmp_path: Path) -> None:
         one.write(records[0])
         one.write()
     assert read_records(path) == records
+
+
+@pytest.mark.main
+def test_many_processes_write_whole_lines(tmp_path: Path) -> None:
+    """At once, and in one write per call: nothing is mixed, nothing is missing."""
+    code = (
+        "import sys; from trioqueue.testing.chaos import open_witness; "
+        "from trioqueue.testing.chaos._records import Beat\n"
+        "with open_witness(sys.argv[1], sys.argv[2]) as witness:\n"
+        "    for at in range(100): witness.write(*[Beat(at, sys.argv[2])] * 3)"
+    )
+    path = str(tmp_path / "witness")
+    writers = [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "abc"]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    counts = Counter(read_records(path))
+    assert len(counts) == 300
+    assert set(counts.values()) == {3}
 
 
 def test_a_torn_line_counts_as_never_written(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from ... import Counts, Inspector, State
@@ -56,3 +59,12 @@ def _winner(task: Task) -> int | None:
     except (ValueError, KeyError, TypeError):
         return None
     return token if isinstance(token, int) else None
+
+
+def store_check(path: Path) -> str:
+    """What SQLite's own check of a file finds; nothing if it is whole, or of another kind."""
+    if not path.is_file() or path.read_bytes()[:15] != b"SQLite format 3":
+        return ""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        found = [row[0] for row in database.execute("PRAGMA integrity_check")]
+    return "" if found == ["ok"] else "; ".join(found)

@@ -25,7 +25,7 @@ class Witness:
     """
 
     def __init__(self, file: int, process: str, clock: Callable[[], float] = boottime) -> None:
-        self._file = file
+        self.file = file
         self.process = process
         self.now = clock
 
@@ -35,11 +35,11 @@ class Witness:
             return
         # The newline in front ends the line that a killed process may have left torn.
         lines = "".join(f"\n{to_line(record)}\n" for record in records).encode()
-        written = os.write(self._file, lines)
+        written = os.write(self.file, lines)
         if written != len(lines):
             msg = f"only {written} of {len(lines)} bytes were written: is the disk full?"
             raise OSError(msg)
-        os.fdatasync(self._file)
+        os.fdatasync(self.file)
 
 
 @contextmanager
