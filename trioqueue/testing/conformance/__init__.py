@@ -20,66 +20,28 @@ all, so nothing is skipped in silence. `cases` lists the cases, `answers` is the
 verb answers when it is cancelled, repeated, late, and after the task is gone.
 """
 
-from . import (
-    _cancel as _cancel,
-)
-from . import (
-    _cancelled as _cancelled,
-)
-from . import (
-    _claim as _claim,
-)
-from . import (
-    _drained as _drained,
-)
-from . import (
-    _events as _events,
-)
-from . import (
-    _fence as _fence,
-)
-from . import (
-    _keys as _keys,
-)
-from . import (
-    _letters as _letters,
-)
-from . import (
-    _local as _local,
-)
-from . import (
-    _look as _look,
-)
-from . import (
-    _pause as _pause,
-)
-from . import (
-    _publish as _publish,
-)
-from . import (
-    _ready as _ready,
-)
-from . import (
-    _records as _records,
-)
-from . import (
-    _renew as _renew,
-)
-from . import (
-    _results as _results,
-)
-from . import (
-    _settle as _settle,
-)
-from . import (
-    _settled as _settled,
-)
-from . import (
-    _shared as _shared,
-)
-from . import (
-    _tombstones as _tombstones,
-)
+from . import _answers as _answers
+from . import _answers_inspector as _answers_inspector
+from . import _cancel as _cancel
+from . import _cancelled as _cancelled
+from . import _claim as _claim
+from . import _drained as _drained
+from . import _events as _events
+from . import _fence as _fence
+from . import _keys as _keys
+from . import _letters as _letters
+from . import _local as _local
+from . import _look as _look
+from . import _pause as _pause
+from . import _publish as _publish
+from . import _ready as _ready
+from . import _records as _records
+from . import _renew as _renew
+from . import _results as _results
+from . import _settle as _settle
+from . import _settled as _settled
+from . import _shared as _shared
+from . import _tombstones as _tombstones
 from ._bench import Bench as Bench
 from ._case import LOCAL_BROKER as LOCAL_BROKER
 from ._case import REMOTE_BROKER as REMOTE_BROKER
@@ -87,3 +49,5 @@ from ._case import Case as Case
 from ._case import Has as Has
 from ._case import cases as cases
 from ._suite import BrokerConformance as BrokerConformance
+from ._table import Answer as Answer
+from ._table import answers as answers

@@ -14,28 +14,36 @@ from ._case import Has, case
 from ._places import LATER
 from ._verbs import LOOKS, VERBS, Call, Verb, look_by
 
-#: Passes of Trio's scheduler after which a call that still has not returned is a slow one.
-_MANY: Final = 200
+#: Steps of the scheduler after which a call that still has not returned is a slow one.
+_MANY: Final = 300
 _VERBS: Final = {verb.name: verb for verb in VERBS}
 
 
-async def struck(call: Call, passes: int) -> bool:
-    """Call it and cancel it, after so many passes of the scheduler. Whether it was cancelled."""
+class _Strike(trio.abc.Instrument):
+    """Cancels a scope after so many steps of any Trio task."""
+
+    def __init__(self, scope: trio.CancelScope, steps: int) -> None:
+        self._scope = scope
+        self._left = steps
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._scope.cancel()
+
+
+async def struck(call: Call, steps: int) -> bool:
+    """Call it, and cancel it after so many steps of the scheduler. Whether it was cancelled."""
     with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            if passes:
-                nursery.start_soon(_strike, scope, passes)
-            else:
-                scope.cancel()
+        strike = _Strike(scope, steps)
+        if not steps:
+            scope.cancel()
+        trio.lowlevel.add_instrument(strike)
+        try:
             await call()
-            nursery.cancel_scope.cancel()
+        finally:
+            trio.lowlevel.remove_instrument(strike)
     return scope.cancelled_caught
-
-
-async def _strike(scope: trio.CancelScope, passes: int) -> None:
-    for _ in range(passes):
-        await trio.lowlevel.checkpoint()
-    scope.cancel()
 
 
 async def _picture(bench: Bench, prefix: str) -> dict[str, object]:
@@ -50,11 +58,11 @@ async def _picture(bench: Bench, prefix: str) -> dict[str, object]:
     return {**found, "paused": everything or prefix in paused}
 
 
-async def _check(bench: Bench, verb: Verb, prefix: str, passes: int, after: object) -> bool:
+async def _check(bench: Bench, verb: Verb, prefix: str, steps: int, after: object) -> bool:
     """Strike a call; what is seen then, and once it was repeated, must be as promised."""
     call = await verb.prepare(bench, prefix)
     before = await _picture(bench, prefix)
-    cancelled = await struck(call, passes)
+    cancelled = await struck(call, steps)
     seen = await _picture(bench, prefix)
     if not cancelled:
         assert seen == after
@@ -80,13 +88,25 @@ async def a_call_that_was_cancelled_before_it_began(bench: Bench, name: str) -> 
 
 @case(each=_VERBS)
 async def a_call_that_is_cancelled_at_any_step(bench: Bench, name: str) -> None:
-    """One pass of the scheduler later in each round, until it returns first; then repeated."""
+    """One step of the scheduler later in each round, until it returns first; then repeated."""
     verb = _VERBS[name]
     await (await verb.prepare(bench, "a/"))()
     after = await _picture(bench, "a/")
-    for passes in range(1, _MANY):
-        if not await _check(bench, verb, f"{passes}/", passes, after):
+    for steps in range(1, _MANY):
+        if not await _check(bench, verb, f"{steps}/", steps, after):
             return
+
+
+async def always_undone(bench: Bench, name: str) -> None:
+    """A cancelled call of this verb has changed nothing, for certain."""
+    assert _VERBS[name].undone
+    await a_call_that_is_cancelled_at_any_step(bench, name)
+
+
+async def done_or_not(bench: Bench, name: str) -> None:
+    """A cancelled call of this verb has had its whole effect, or none."""
+    assert not _VERBS[name].undone
+    await a_call_that_is_cancelled_at_any_step(bench, name)
 
 
 @case(each=LOOKS)
@@ -95,11 +115,14 @@ async def a_look_that_was_cancelled_changes_nothing(bench: Bench, name: str) -> 
     call = await look_by(bench, name)
     before = await bench.picture()
     assert await struck(call, 0), "it should have been cancelled"
-    for passes in range(1, _MANY):
-        if not await struck(call, passes):
+    for steps in range(1, _MANY):
+        if not await struck(call, steps):
             break
     await bench.promptly(call)
     assert await bench.picture() == before
+
+
+only_looks = a_look_that_was_cancelled_changes_nothing
 
 
 @case(each=(*_VERBS, *LOOKS))
@@ -113,18 +136,18 @@ async def a_call_is_a_full_checkpoint(bench: Bench, name: str) -> None:
 @case()
 async def a_whole_life_cancelled_between_any_two_calls(bench: Bench) -> None:
     """The program is struck at each step in turn, and what is missing is done again."""
-    for passes in range(_MANY):
-        prefix = f"{passes}/"
-        settled = await _live(bench, prefix, passes)
+    for steps in range(_MANY):
+        prefix = f"{steps}/"
+        settled = await _live(bench, prefix, steps)
         if not settled:
             await _live(bench, prefix, None)
         counts = await bench.counts()
-        assert (counts.succeeded, counts.running, counts.ready) == (passes + 1, 0, 0)
+        assert (counts.succeeded, counts.running, counts.ready) == (steps + 1, 0, 0)
         if settled:
             return
 
 
-async def _live(bench: Bench, prefix: str, passes: int | None) -> bool:
+async def _live(bench: Bench, prefix: str, steps: int | None) -> bool:
     """One task from publish to success, whatever has been done already. Whether it got there."""
     task_id = f"{prefix}1"
     held: list[Lease] = []
@@ -137,10 +160,10 @@ async def _live(bench: Bench, prefix: str, passes: int | None) -> bool:
             await bench.broker.renew(held)
             await bench.broker.settle([verdict(lease, Move.SUCCEEDED) for lease in held])
 
-    if passes is None:
+    if steps is None:
         await live()
         return True
-    cancelled = await struck(live, passes)
+    cancelled = await struck(live, steps)
     left = [lease for lease in held if lease.task.id == task_id]
     await bench.settle(*(verdict(lease, Move.RELEASED) for lease in left))
     return not cancelled
@@ -168,12 +191,12 @@ async def a_cancelled_drain_changes_nothing(bench: Bench) -> None:
 @case()
 async def a_cancelled_call_does_not_disturb_one_beside_it(bench: Bench) -> None:
     """Two publish at once, one of them is cancelled: the other's tasks are all there."""
-    for passes in range(6):
-        ids = [f"{passes}.{n}" for n in range(3)]
+    for steps in range(6):
+        ids = [f"{steps}.{n}" for n in range(3)]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(bench.broker.publish, [bench.task(task_id) for task_id in ids])
-            ghost = [bench.task(f"ghost {passes}")]
-            cancelled = await struck(lambda ghost=ghost: bench.broker.publish(ghost), passes)  # type: ignore[misc]
+            ghost = [bench.task(f"ghost {steps}")]
+            cancelled = await struck(lambda ghost=ghost: bench.broker.publish(ghost), steps)  # type: ignore[misc]
         assert all(await bench.states(ids))
         if cancelled:
-            assert await bench.state(f"ghost {passes}") is None
+            assert await bench.state(f"ghost {steps}") is None

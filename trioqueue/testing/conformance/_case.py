@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
     from ._bench import Bench
@@ -66,18 +66,18 @@ def case(
         subject = function.__module__.rpartition("._")[2]
         name = function.__name__
         if each is None:
-            _add(Case(name, subject, frozenset(needs), function, (), options))
+            add(Case(name, subject, frozenset(needs), function, (), options))
         else:
             for value in each:
-                args = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
-                full = f"{name}[{'-'.join(map(_word, args))}]"
-                _add(Case(full, subject, frozenset(needs), function, args, options))
+                full = f"{name}[{_word(value)}]"
+                add(Case(full, subject, frozenset(needs), function, (value,), options))
         return function
 
     return register
 
 
-def _add(new: Case) -> None:
+def add(new: Case) -> None:
+    """Register a case; `ValueError` if there is one of its name."""
     if new.name in _cases:
         msg = f"two cases have the name {new.name}"
         raise ValueError(msg)

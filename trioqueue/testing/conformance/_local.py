@@ -28,6 +28,7 @@ async def at_once_is_the_same_as_by_and_by(bench: Bench) -> None:
     found = [broker.claim_nowait(_anything, trio.current_time()).task.id for _ in range(3)]
     assert found == ["1", "2", "3"]
     assert broker.claim_nowait(_anything, trio.current_time()) is None
+    assert await bench.claimed() == []
 
 
 @case(Has.LOCAL)

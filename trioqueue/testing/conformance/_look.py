@@ -10,8 +10,9 @@ from ._case import case
 from ._places import ENDED, LIVE, bring
 
 
-@case(each=[*LIVE.items(), *ENDED.items()])
-async def get_shows_a_task_where_it_is(bench: Bench, place: str, state: State) -> None:
+@case(each={**LIVE, **ENDED})
+async def get_shows_a_task_where_it_is(bench: Bench, place: str) -> None:
+    state = {**LIVE, **ENDED}[place]
     await bring(bench, "1", place, type="send", queue="mail")
     task = await bench.get("1")
     assert (task.type, task.options.queue, task.state) == ("send", "mail", state)

@@ -44,11 +44,12 @@ async def publishing_nothing_changes_nothing(bench: Bench) -> None:
 async def a_task_is_kept_as_it_was_given(bench: Bench) -> None:
     """Every option, for whoever looks and for whoever claims."""
     options = {"queue": "mail", "priority": 7, "timeout": 3.5, "expires": 60.0, "key": "k"}
-    given = bench.task("1", "send", **options)
-    await bench.broker.publish([given])
+    task = bench.task("1", "send", **options)
+    given = task.options
+    await bench.broker.publish([task])
     (lease,) = await bench.claim()
     for task in (await bench.get("1"), lease.task):
-        assert (task.id, task.type, task.options) == ("1", "send", given.options)
+        assert (task.id, task.type, task.options) == ("1", "send", given)
 
 
 @case(each=PAYLOADS)

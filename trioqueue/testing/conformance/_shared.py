@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from ... import Move, QueuePaused, State
+from ... import Move, QueuePaused, RemoteBroker, State
 from ._bench import Bench, raised, verdict
 from ._case import Has, case
 from ._places import ENDED, LIVE, bring
@@ -35,9 +35,9 @@ async def two_openings_never_claim_the_same(bench: Bench) -> None:
     await bench.publish(*ids)
     taken: list[str] = []
 
-    async def claim(broker: object) -> None:
-        while found := await bench.claimed(3, broker=broker):
-            taken.extend(found)
+    async def claim(broker: RemoteBroker) -> None:
+        for _ in ids:
+            taken.extend(await bench.claimed(3, broker=broker))
 
     async with bench.another() as other, trio.open_nursery() as nursery:
         for broker in (bench.broker, other, bench.broker, other):

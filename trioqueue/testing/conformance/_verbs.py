@@ -25,7 +25,7 @@ class Verb(NamedTuple):
     undone: bool = False
 
 
-async def _publish(bench: Bench, prefix: str) -> Call:
+async def _publish(bench: Bench, prefix: str) -> Call:  # noqa: ASYNC124 - as the others
     tasks = [bench.task(f"{prefix}{n}", queue=prefix, key=f"{n}") for n in range(3)]
     return lambda: bench.broker.publish(tasks)
 
@@ -70,7 +70,7 @@ async def _revoke(bench: Bench, prefix: str) -> Call:
     return lambda: bench.inspector.revoke(f"{prefix}1")
 
 
-async def _pause(bench: Bench, prefix: str) -> Call:
+async def _pause(bench: Bench, prefix: str) -> Call:  # noqa: ASYNC124 - as the others
     return lambda: bench.inspector.pause(prefix)
 
 
