@@ -26,12 +26,12 @@ def environment(**changes: str) -> dict[str, str]:
     return base | changes
 
 
-def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: str | Path = "/", **changes: str) -> subprocess.CompletedProcess[str]:
     """``trioqueue ARGUMENTS`` with these environment variables, to its end."""
     return subprocess.run(
         [*MODULE, *arguments],
         env=environment(**changes),
-        cwd="/",
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -40,12 +40,12 @@ def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def start(*command: str, **changes: str) -> subprocess.Popen[str]:
+def start(*command: str, cwd: str | Path = "/", **changes: str) -> subprocess.Popen[str]:
     """A command that is talked to while it runs: its output comes in lines."""
     return subprocess.Popen(
         command,
         env=environment(**changes),
-        cwd="/",
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -17,7 +17,7 @@ def main() -> NoReturn:
     # Until a command receives it properly. Not an exception: it could hit any line of any code.
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = _run()
+        code = _run_command_line()
     except KeyboardInterrupt:  # while nothing was going on yet, or any more
         print("trioqueue: interrupted", file=sys.stderr)
         code = INTERRUPTED
@@ -25,7 +25,7 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _run() -> int:
+def _run_command_line() -> int:
     try:
         from ._app import run
     except ModuleNotFoundError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Sequence
 from typing import Annotated, cast
 
@@ -11,10 +10,13 @@ import cyclopts
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from .. import __version__
+from .. import InvalidArguments, InvalidTask, NotRegistered, TrioqueueError, __version__
+from . import _dead, _publish, _run, _status
 from ._demo import Settings, run_demo
-from ._exits import BROKEN_PIPE, FAILED, OK, USAGE
+from ._exits import BROKEN_PIPE, FAILED, OK, USAGE, Failed, Wrong
 from ._output import Console, flush, silence
+from ._text import complain
+from ._types import whole, within
 
 app = App(
     name="trioqueue",
@@ -26,17 +28,13 @@ app = App(
 )
 
 
-def _whole(type_: type[int], tokens: Sequence[cyclopts.Token]) -> int:
-    """A whole number, and nothing else: Cyclopts would make 1 of 1.5."""
-    text = tokens[0].value
-    try:
-        return type_(text)
-    except ValueError:
-        raise ValueError(f'"{text}" is not a whole number.') from None
+app.command(_run.run, help_epilogue=_run.EPILOGUE)
+app.command(_publish.publish, help_epilogue=_publish.EPILOGUE)
+app.command(_status.status)
+app.command(_dead.app)
 
-
-_AT_LEAST_1 = Parameter(converter=_whole, validator=Number(gte=1))
-_WORKERS = Parameter(converter=_whole, validator=Number(gte=1, lte=10_000))
+_AT_LEAST_1 = within(1)
+_WORKERS = within(1, 10_000)
 
 
 @app.command(
@@ -57,7 +55,7 @@ async def demo(
     max_attempts: Annotated[int, Parameter(env_var="MAX_ATTEMPTS"), _AT_LEAST_1] = 3,
     failure_rate: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.3,
     work: Annotated[float | None, Parameter(validator=Number(gte=0, lte=3600))] = None,
-    seed: Annotated[int | None, Parameter(converter=_whole)] = None,
+    seed: Annotated[int | None, Parameter(converter=whole)] = None,
 ) -> int:
     """Watch a queue at work: tasks are queued, worked, fail at random, are retried, and some die.
 
@@ -96,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(USAGE, f"Unexpected arguments: {' '.join(error.unused_tokens or ())}.")
     except cyclopts.CycloptsError as error:
         return _fail(USAGE, " ".join(str(error).split()))
-    except (OSError, BaseExceptionGroup) as error:
+    except (OSError, TrioqueueError, Wrong, Failed, BaseExceptionGroup) as error:
         return _judge(_only(error))
     return code if isinstance(code, int) else OK
 
@@ -113,6 +111,10 @@ def _only(error: BaseException) -> BaseException:
 
 def _judge(error: BaseException) -> int:
     """The exit code for an error that ended a command, if it is one that can be told."""
+    if isinstance(error, (Wrong, InvalidTask, InvalidArguments, NotRegistered)):
+        return _fail(USAGE, _one_line(error))
+    if isinstance(error, (Failed, TrioqueueError)):
+        return _fail(FAILED, _one_line(error))
     if not isinstance(error, OSError):
         raise error
     silence()
@@ -121,6 +123,10 @@ def _judge(error: BaseException) -> int:
     return _fail(FAILED, error.strerror or str(error))
 
 
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _fail(code: int, message: str) -> int:
-    print(f"trioqueue: {message}", file=sys.stderr)
+    complain(message)
     return code

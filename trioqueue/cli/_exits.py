@@ -3,8 +3,17 @@
 from typing import Final
 
 OK: Final = 0
-FAILED: Final = 1  # something of ours, or the output, failed
-USAGE: Final = 2  # bad arguments, or a missing extra
+FAILED: Final = 1  # something of ours, the broker, or the output failed
+USAGE: Final = 2  # bad arguments, a module that cannot be imported, or a missing extra
+LEFT_RUNNING: Final = 3  # ended by force: handlers were still running at the hard limit
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE: nobody reads our output any more
 TERMINATED: Final = 143  # 128 + SIGTERM
+
+
+class Wrong(Exception):
+    """What was typed cannot be: the command ends with this one line, and `USAGE`."""
+
+
+class Failed(Exception):
+    """The command could not do what was asked: it ends with this one line, and `FAILED`."""

@@ -1,0 +1,79 @@
+"""From ``MODULE:TASKS`` to a `TaskSet`: the user's module is imported, and errors become a line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from types import ModuleType
+
+from .. import TaskSet
+from ._exits import Wrong
+
+
+def load_tasks(target: str) -> TaskSet:
+    """The `TaskSet` that ``target`` names, with a task type in it at the least.
+
+    The current directory is looked into first, as ``python -m`` does. Raises `Wrong`, in one line.
+    """
+    name, colon, path = target.partition(":")
+    if not colon or not all(part.isidentifier() for part in f"{name}.{path}".split(".")):
+        hint = f"; write {name[:-3].replace('/', '.')}:tasks" if name.endswith(".py") else ""
+        msg = f"MODULE:TASKS must be like jobs:tasks or package.jobs:tasks, not {target!r}{hint}"
+        raise Wrong(msg)
+    module = _import(name)
+    value: object = module
+    for attribute in path.split("."):
+        try:
+            value = getattr(value, attribute)
+        except AttributeError:
+            msg = f"{name} has no {path!r}{_what_there_is(module)}"
+            raise Wrong(msg) from None
+    if not isinstance(value, TaskSet):
+        msg = f"{target} is a {type(value).__name__}, not a TaskSet{_what_there_is(module)}"
+        raise Wrong(msg)
+    if not len(value):
+        msg = f"{target} has no task in it"
+        raise Wrong(msg)
+    return value
+
+
+def _what_there_is(module: ModuleType) -> str:
+    """The task sets of a module, for who has named another thing."""
+    names = [name for name, value in vars(module).items() if isinstance(value, TaskSet)]
+    if not names:
+        return ""
+    return f" (its task sets: {', '.join(f'{module.__name__}:{name}' for name in names)})"
+
+
+def _import(name: str) -> ModuleType:
+    here = os.getcwd()
+    if not sys.flags.safe_path and not {"", here} & set(sys.path[:1]):
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            msg = f"there is no module {error.name!r} (looked in {here} and the rest of sys.path)"
+            raise Wrong(msg) from None
+        raise Wrong(_failed(name, error)) from error
+    except (Exception, SystemExit) as error:  # whatever a module does at its import
+        raise Wrong(_failed(name, error)) from error
+
+
+def _failed(name: str, error: BaseException) -> str:
+    """The error, and the line of the user's code from which it came."""
+    words = " ".join(traceback.format_exception_only(error)[-1].split())
+    if isinstance(error, SyntaxError):
+        words = f"SyntaxError: {error}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen") and frame.filename not in {__file__, _IMPORTER}
+    ]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{name} cannot be imported: {words}{where}"
+
+
+_IMPORTER = importlib.__file__

@@ -1,0 +1,135 @@
+"""``trioqueue publish``: tasks from the command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, cast
+
+import msgspec
+
+import trioqueue
+
+from .. import Call, Submission, TaskSet
+from ..brokers._open import codec_of
+from ..brokers._url import check_broker_url
+from ._broker import BrokerOption, broker_url
+from ._exits import OK, Wrong
+from ._load import load_tasks
+from ._output import flush
+from ._text import complain, say
+from ._types import SECONDS, within
+
+EPILOGUE: Final = """\
+Examples:
+
+  trioqueue publish jobs:tasks resize --json '["cat.png"]'\n
+  trioqueue publish jobs:tasks resize --json '{"path": "cat.png", "width": 640}' --delay 60\n
+  trioqueue publish jobs:tasks ping --count 10000
+
+Prints the ids, one per line.\
+"""
+
+#: Tasks that are accepted in one go: few enough to be a short transaction, and to see ids early.
+BATCH: Final = 1_000
+
+
+async def publish(
+    tasks: str,
+    name: str,
+    /,
+    *,
+    broker: BrokerOption = None,
+    json: str | None = None,
+    delay: Annotated[float | None, SECONDS] = None,
+    key: str | None = None,
+    id: str | None = None,
+    priority: Annotated[int | None, within(0, 255)] = None,
+    queue: str | None = None,
+    count: Annotated[int, within(1)] = 1,
+) -> int:
+    """Submit tasks of one type. Its arguments are checked before anything is accepted.
+
+    Parameters
+    ----------
+    tasks
+        MODULE:TASKS, where the TaskSet is, such as jobs:tasks.
+    name
+        The task type's name.
+    broker
+        Where the tasks are kept, such as sqlite:///jobs.db.
+    json
+        The arguments: a list for positional ones, an object for keywords.
+    delay
+        Seconds until it may start.
+    key
+        While an open task of the same queue has this key, its id is printed and none is added.
+    id
+        The task's id. Publishing the same id again adds nothing.
+    priority
+        0 to 255, higher first.
+    queue
+        The queue, unless the one that the type says.
+    count
+        How many to submit.
+    """
+    if count > 1 and (key is not None or id is not None):
+        raise Wrong("--key and --id are for one task: they do not go with --count")
+    url = broker_url(broker)
+    check_broker_url(url)
+    args, kwargs = parse_arguments(json)
+    task_set = load_tasks(tasks)
+    task_type = task_set[name]
+    task_type.check_arguments(args, kwargs)
+    given: dict[str, Any] = {
+        "delay": delay,
+        "key": key,
+        "id": id,
+        "priority": priority,
+        "queue": queue,
+    }
+    options = {option: value for option, value in given.items() if value is not None}
+    args, kwargs = typed(task_set, name, args, kwargs)
+    async with trioqueue.open_queue(task_set, broker=url, workers=0) as opened:
+        await submit_all(opened.options(**options), task_type.bind(*args, **kwargs), count)
+    return OK
+
+
+async def submit_all(target: Submission, call: Call[Any], count: int) -> None:
+    """Submit the call ``count`` times, and print the ids as they are accepted."""
+    began = time.perf_counter()
+    left = count
+    while left:
+        batch = min(BATCH, left)
+        handles = await target.submit_many([call] * batch)
+        say(*(handle.id for handle in handles))
+        flush()
+        left -= batch
+    if count > 1 and sys.stderr is not None and sys.stderr.isatty():
+        complain(f"{count:,} tasks in {time.perf_counter() - began:.2f} s")
+
+
+def parse_arguments(text: str | None) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """Positional and keyword arguments, from what ``--json`` says. Raises `Wrong`."""
+    if text is None:
+        return (), {}
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Wrong(f"--json is not JSON: {error}") from None
+    if isinstance(value, list):
+        return tuple(cast("list[object]", value)), {}
+    if isinstance(value, dict):
+        return (), cast("dict[str, object]", value)  # JSON has no other keys
+    msg = (
+        "--json must be a list (positional arguments) or an object (keywords), like '[\"cat.png\"]'"
+    )
+    raise Wrong(msg)
+
+
+def typed(
+    tasks: TaskSet, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """JSON values as the handler's annotations want them. Raises `InvalidArguments`."""
+    return codec_of(tasks).decode_arguments(name, msgspec.json.encode([args, kwargs]))

@@ -1,0 +1,171 @@
+"""``trioqueue run``: worker processes, from the command line to their exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import trio
+from cyclopts import Parameter
+
+from ..brokers._url import check_broker_url, open_broker_url
+from ._broker import BrokerOption, broker_url
+from ._exits import OK, Wrong
+from ._load import load_tasks
+from ._stop import Stop
+from ._supervisor import Supervisor
+from ._types import FLAG, SECONDS, within
+from ._work import Tally, Work, WorkSettings
+
+EPILOGUE: Final = """\
+Examples:
+
+  trioqueue run jobs:tasks --broker sqlite:///jobs.db\n
+  trioqueue run jobs:tasks --broker sqlite:////var/lib/jobs.db --processes 4\n
+  TRIOQUEUE_BROKER=sqlite:///jobs.db trioqueue run jobs:tasks --burst
+
+Ctrl-C or SIGTERM stops it: running tasks may finish within the grace; once more cancels them.
+
+Exit codes: 0 stopped or done, 1 failed, 2 wrong arguments or module, 3 ended by force.\
+"""
+
+
+async def _check(url: str) -> int:
+    async with open_broker_url(url):
+        return OK
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the command line says."""
+
+    target: str
+    url: str
+    workers: int
+    processes: int
+    grace: float
+    burst: bool
+    queues: tuple[str, ...]
+    verbose: bool
+
+    def command(self, *more: str) -> list[str]:
+        """The command line of a child; the URL, which may hold a password, is in no argument."""
+        flags = [flag for flag in ("burst", "verbose") if getattr(self, flag)]
+        return [
+            *(sys.executable, "-m", "trioqueue", "run", self.target, "--processes", "1"),
+            *("--workers", str(self.workers), "--grace", repr(self.grace)),
+            *(word for name in self.queues for word in ("--queue", name)),
+            *(f"--{flag}" for flag in flags),
+            *more,
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a child finds in its environment."""
+        return {"TRIOQUEUE_BROKER": self.url}
+
+
+def run(
+    tasks: str,
+    /,
+    *,
+    broker: BrokerOption = None,
+    workers: Annotated[int, within(1, 10_000)] = 10,
+    processes: Annotated[int, within(1, 1_000)] = 1,
+    grace: Annotated[float, SECONDS] = 25.0,
+    burst: Annotated[bool, FLAG] = False,
+    queue: Annotated[tuple[str, ...], FLAG] = (),
+    check: Annotated[bool, FLAG] = False,
+    verbose: Annotated[bool, FLAG, Parameter(alias="-v")] = False,
+    supervised_by: Annotated[int | None, Parameter(show=False), within(3)] = None,
+) -> int:
+    """Work on the tasks of a broker, until stopped or, with --burst, until nothing is left.
+
+    Parameters
+    ----------
+    tasks
+        MODULE:TASKS, where the TaskSet is, such as jobs:tasks.
+    broker
+        Where the tasks are kept, such as sqlite:///jobs.db.
+    workers
+        How many tasks run at once in each process.
+    processes
+        How many processes. The dead are replaced.
+    grace
+        Seconds that running tasks get when the command is stopped. 5 s later it ends by force.
+    burst
+        End when no task of these types is open any more.
+    queue
+        Serve only this queue; may be given again for more.
+    check
+        Import the module, open the broker, and end: whether it would start.
+    verbose
+        A line for each attempt.
+    """
+    stop = tally = None
+    if supervised_by is not None:  # before anything else: from now on the supervisor is listened to
+        tally = Tally()
+        stop = Stop(grace, tally.last_words)
+        stop.obey(supervised_by)
+    wanted = _Run(tasks, broker_url(broker), workers, processes, grace, burst, queue, verbose)
+    check_broker_url(wanted.url)
+    if processes > 1:
+        return _supervise(wanted, check=check)
+    task_set = load_tasks(tasks)
+    log_to_stderr()
+    if check:
+        return trio.run(_check, wanted.url)
+    settings = WorkSettings(wanted.url, workers, grace, burst, queue or None, verbose)
+    if tally is None or stop is None:
+        tally = Tally()
+        stop = Stop(grace, tally.last_words)
+    stop.begin()
+    return trio.run(Work(settings, task_set, stop, tally).run)
+
+
+def _supervise(wanted: _Run, *, check: bool) -> int:
+    """First see in a child whether one would start, then keep so many."""
+    if os.name != "posix":
+        msg = "--processes above 1 needs a POSIX system: start several commands instead"
+        raise Wrong(msg)
+    code = _check_in_child(wanted)
+    if code != OK or check:
+        return code
+    log_to_stderr()
+    supervisor = Supervisor(
+        wanted.command("--supervised-by"),
+        wanted.processes,
+        wanted.grace,
+        burst=wanted.burst,
+        environment=wanted.environment,
+    )
+    return trio.run(supervisor.run)
+
+
+def _check_in_child(wanted: _Run) -> int:
+    """``--check`` in a process of its own: this one stays small, whatever the module imports."""
+    theirs, ours = os.pipe()
+    try:
+        done = subprocess.run(
+            wanted.command("--check", "--supervised-by", str(theirs)),
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **wanted.environment},
+            start_new_session=True,  # a Ctrl-C is ours to tell
+            pass_fds=[theirs],
+            check=False,
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    return done.returncode
+
+
+def log_to_stderr() -> None:
+    """Show our log lines, unless the user's module has configured logging itself."""
+    logging.getLogger("trioqueue").setLevel(logging.INFO)
+    if not logging.root.handlers and sys.stderr is not None:
+        logging.basicConfig(format="%(asctime)s trioqueue[%(process)d] %(message)s")

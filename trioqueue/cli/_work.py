@@ -1,0 +1,173 @@
+"""One worker process: it opens the queue, works until it is asked to stop or all is done, and ends.
+
+The order matters at the end: a first request gives running handlers their grace, a second takes it
+away, and the `Stop` ends the process by force if even that does not end it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+import trio
+
+import trioqueue
+
+from .. import Event, Queue, TaskSet
+from ..observe import log_events
+from ._exits import OK
+from ._stop import HARD_LIMIT, Request, Stop
+
+logger = logging.getLogger("trioqueue.run")
+
+#: Tasks that are named when a process is ended by force.
+NAMED: Final = 5
+
+
+@dataclass(frozen=True)
+class WorkSettings:
+    """What the command line says."""
+
+    broker: str
+    workers: int
+    grace: float
+    burst: bool
+    queues: tuple[str, ...] | None
+    verbose: bool
+
+
+@final
+class Tally:
+    """An observer that counts what happened, and knows what runs."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.running: dict[str, str] = {}  # task id -> type
+
+    def __call__(self, event: Event) -> None:
+        """See `trioqueue.Observer`."""
+        self.counts[event.name] += 1
+        if event.name == "started":
+            self.running[event.task_id] = event.task_type
+        elif event.state is not None:
+            self.running.pop(event.task_id, None)
+
+    def describe(self) -> str:
+        """How the attempts ended, as words."""
+        words = ("succeeded", "retried", "snoozed", "died", "cancelled", "released", "refused")
+        told = [f"{self.counts[word]:,} {word}" for word in words if self.counts[word]]
+        return ", ".join(told) or "nothing was started"
+
+    def last_words(self) -> str:
+        """Why the process has to be ended by force. May be called in any thread."""
+        running = list(self.running.items())
+        names = ", ".join(f"{task_type} {task_id}" for task_id, task_type in running[:NAMED])
+        more = ", ..." if len(running) > NAMED else ""
+        what = f"{len(running)} running: {names}{more}" if running else "no task was running"
+        return (
+            f"ended by force, {HARD_LIMIT:g} s after the grace ({what}); "
+            "what ran will run again when its lease has expired"
+        )
+
+
+@final
+class Work:
+    """The work of this process."""
+
+    def __init__(self, settings: WorkSettings, tasks: TaskSet, stop: Stop, tally: Tally) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._stop = stop
+        self._tally = tally
+        self._opening = trio.CancelScope()
+        self._queue: Queue | None = None
+        self._asked = trio.Event()
+        self._grace = settings.grace
+
+    async def run(self) -> int:
+        """Work until a stop or the end of a burst; returns the exit code.
+
+        Raises what the broker, the lifespan or a fault of ours raises: `BrokerFailed` and others.
+        """
+        with self._stop.requests() as requests:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen, requests)
+                with self._opening:
+                    await self._work()
+                nursery.cancel_scope.cancel()
+        logger.info("ended: %s", self._tally.describe())
+        return OK
+
+    async def _work(self) -> None:
+        settings = self._settings
+        observers: list[trioqueue.Observer] = [self._tally]
+        if settings.verbose:
+            observers.append(log_events())
+        async with trioqueue.open_queue(
+            self._tasks,
+            broker=settings.broker,
+            workers=settings.workers,
+            queues=settings.queues,
+            observers=observers,
+        ) as queue:
+            if self._opening.cancel_called:  # asked for in the last moment: nothing is begun
+                return
+            self._queue = queue
+            self._tell_start()
+            if settings.burst:
+                await first_of(queue.drain, self._asked.wait)
+            else:
+                await self._asked.wait()
+            if self._asked.is_set():
+                await queue.shutdown(self._grace)
+
+    async def _listen(self, requests: trio.MemoryReceiveChannel[Request]) -> None:
+        """Answer requests to stop, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            async for request in requests:
+                self._tell_stop(request)
+                if request.now:
+                    self._grace = 0.0
+                if self._queue is None:
+                    self._opening.cancel()
+                elif self._asked.is_set():
+                    nursery.start_soon(self._queue.shutdown, self._grace)
+                self._asked.set()
+
+    def _tell_start(self) -> None:
+        settings = self._settings
+        logger.info(
+            "started: process %d with %d workers for %s, queues: %s",
+            os.getpid(),
+            settings.workers,
+            ", ".join(task_type.name for task_type in self._tasks),
+            ", ".join(settings.queues) if settings.queues else "all",
+        )
+
+    def _tell_stop(self, request: Request) -> None:
+        running = len(self._tally.running)
+        if request.now:
+            logger.info("stopping at once (%s): %d running are cancelled", request.why, running)
+        elif not self._asked.is_set():
+            logger.info(
+                "stopping (%s): nothing more is started, %d running have %g s",
+                request.why,
+                running,
+                self._stop.grace,
+            )
+
+
+async def first_of(*functions: Callable[[], Awaitable[object]]) -> None:
+    """Wait for the first of them; the others are cancelled."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(function: Callable[[], Awaitable[object]]) -> None:
+            await function()
+            nursery.cancel_scope.cancel()
+
+        for function in functions:
+            nursery.start_soon(wait, function)
