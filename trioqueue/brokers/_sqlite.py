@@ -1,0 +1,526 @@
+"""The SQLite broker: tasks in a file, shared by the processes of one machine, safe from crashes.
+
+Every verb is one job for the database: it is handed in, done in a transaction together with whatever
+else has queued up, and told of after the commit.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
+
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
+from .._decide import record_error
+from .._errors import BrokerFailed, IllegalMove, InvalidTask
+from .._events import Emitter
+from .._ki import protected
+from .._letters import DeadLetter
+from .._model import (
+    MAX_LOSSES,
+    TERMINAL,
+    Lease,
+    Move,
+    OutcomeKind,
+    Settlement,
+    State,
+    Task,
+)
+from .._nursery import open_bare_nursery
+from . import _sqlite_look as look
+from . import _sqlite_moves as moves
+from . import _sqlite_operate as operate
+from ._sqlite_clocks import choose_clocks
+from ._sqlite_jobs import DRAINED, READY, SETTLED, Job, Probe, Wait
+from ._sqlite_jobs import PROBES as PROBES
+from ._sqlite_tend import Happened
+from ._sqlite_tx import Setting
+
+if TYPE_CHECKING:
+    from ._sqlite_engine import Engine
+
+#: The part of a lease by which its holder believes it to be shorter: so that a handler is cancelled
+#: before anybody else may have the task.
+_MARGIN: Final = 0.05
+
+
+class Desk(Protocol):
+    """Where jobs are handed in: a thread of its own, or, on a virtual clock, none."""
+
+    async def open(self, *, create: bool) -> None: ...
+    async def close(self) -> None: ...
+    async def write(self, job: Job) -> Any: ...
+    async def read(self, job: Job) -> Any: ...
+    async def wait(self, wait: Wait) -> Any: ...
+
+
+@final
+@protected
+class SqliteBroker:
+    """See `RemoteBroker`. Opened by `open_sqlite_broker`; any number of processes share the file."""
+
+    def __init__(self, setting: Setting, start: Callable[[SqliteBroker], Desk]) -> None:
+        self.events: Final = Emitter()
+        self.identity: Final = setting.identity
+        self.lease: Final = setting.lease
+        self._clocks = setting.clocks
+        self._held: dict[int, Lease] = {}  # {seq: the lease that is held here}
+        self._on_cancel: Callable[[Lease], object] | None = None
+        self._on_dead: Callable[[Task], object] | None = None
+        self._desk = start(self)
+
+    def lease_time(self) -> float:
+        """See `RemoteBroker`."""
+        return self._clocks.lease()
+
+    def watch(
+        self,
+        on_cancel: Callable[[Lease], object] | None,
+        on_dead: Callable[[Task], object] | None,
+    ) -> None:
+        """See `RemoteBroker`."""
+        self._on_cancel, self._on_dead = on_cancel, on_dead
+
+    # --- producers --------------------------------------------------------------------------------
+
+    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """See `Broker`."""
+        accepted: Sequence[Task] = await self._desk.write(
+            Job("publish", partial(moves.publish, tasks=tasks), self._accepted)
+        )
+        return accepted
+
+    def _accepted(self, accepted: list[moves.Accepted]) -> list[Task]:
+        for task, seq, at in accepted:
+            if seq:
+                delayed = task.options.delay > 0
+                task.order, task.accepted_at = seq, at
+                task.state = State.SCHEDULED if delayed else State.READY
+                if self.events.observers:
+                    move = Move.DELAYED if delayed else Move.SUBMITTED
+                    self.events.task(move, at, task, None, task.options.delay or None)
+        return [task for task, _, _ in accepted]
+
+    async def wait_settled(self, task: Task) -> None:
+        """See `Broker`. ``outcome.value``: the result as it is kept."""
+        if task.state in TERMINAL:
+            await trio.lowlevel.checkpoint()
+            return
+        run = partial(look.get_ended, task_id=task.id)
+        await self._desk.wait(Wait(SETTLED, run, partial(_refresh, task), task.id))
+
+    # --- workers ----------------------------------------------------------------------------------
+
+    async def wait_ready(
+        self, types: Collection[str] | None = None, queues: Collection[str] | None = None
+    ) -> None:
+        """See `Broker`."""
+        await self._desk.wait(
+            Wait(READY, partial(look.is_anything_ready, types=types, queues=queues))
+        )
+
+    async def claim(
+        self, room: Mapping[str, int], most: int, queues: Collection[str] | None = None
+    ) -> Sequence[Lease]:
+        """See `Broker`. A task that its last holder did not live to cancel comes asked to be."""
+        run = partial(moves.claim, room=dict(room), most=most, queues=queues)
+        leases: Sequence[Lease] = await self._desk.write(Job("claim", run, self._claimed))
+        return leases
+
+    def _claimed(self, leases: list[Lease]) -> list[Lease]:
+        started_at, now = trio.current_time(), self._clocks.wall()
+        for lease in leases:
+            task = lease.task
+            lease.started_at = started_at
+            self._held[task.order] = lease
+            if self.events.observers:
+                waited = max(0.0, now - task.accepted_at)
+                self.events.task(Move.STARTED, now, task, None, None, waited)
+        return leases
+
+    async def renew(self, leases: Collection[Lease]) -> Collection[Lease]:
+        """See `Broker`."""
+        run = partial(moves.renew, leases=list(leases))
+        lost: Collection[Lease] = await self._desk.write(
+            Job("renew", run, partial(self._renewed, leases))
+        )
+        return lost
+
+    def _renewed(self, leases: Collection[Lease], renewed: moves.Renewed) -> list[Lease]:
+        lost = set(renewed.lost)
+        for lease in leases:
+            if lease in lost:
+                self._let_go(lease)
+            else:
+                lease.expires = renewed.expires
+        for lease in renewed.asked:
+            self._ask(lease)
+        return renewed.lost
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        """See `Broker`."""
+        for settlement in settlements:
+            _record(settlement)
+        run = partial(moves.settle, settlements=settlements)
+        kept: Sequence[bool] = await self._desk.write(
+            Job("settle", run, partial(self._settled, settlements))
+        )
+        return kept
+
+    def _settled(
+        self, settlements: Sequence[Settlement], settled: Sequence[moves.Settled]
+    ) -> list[bool]:
+        for settlement, ended in zip(settlements, settled, strict=True):
+            lease, outcome = settlement.lease, settlement.outcome
+            task = lease.task
+            if ended.state is None:
+                if ended.repeated:
+                    lease.settled = outcome
+                elif self.events.observers:
+                    self.events.task("refused", ended.at, task, outcome=outcome)
+                continue
+            self._let_go(lease)
+            lease.settled = outcome
+            attempt = task.attempt
+            _apply(task, settlement, ended)
+            if self.events.observers:
+                self._tell_settled(settlement, ended, attempt)
+        return [ended.kept for ended in settled]
+
+    def _tell_settled(self, settlement: Settlement, ended: moves.Settled, attempt: int) -> None:
+        task, move = settlement.lease.task, settlement.move
+        delay = settlement.delay if move in {Move.RETRIED, Move.SNOOZED} else None
+        if ended.due:  # two moves in one: each is told with the state after it
+            task.state = State.SCHEDULED
+        self.events.task(
+            move, ended.at, task, outcome=settlement.outcome, delay=delay, attempt=attempt
+        )
+        if ended.due:
+            task.state = State.READY
+            self.events.task(Move.DUE, ended.at, task)
+
+    async def register(self, worker: WorkerRecord) -> None:
+        """See `RemoteBroker`."""
+        await self._desk.write(Job("register", partial(operate.register, worker=worker)))
+
+    # --- leases held here -------------------------------------------------------------------------
+
+    def _let_go(self, lease: Lease) -> None:
+        """A lease is over."""
+        task = lease.task
+        if self._held.get(task.order) is lease:
+            del self._held[task.order]
+        if task.lease is lease:
+            task.lease = None
+
+    def _ask(self, lease: Lease) -> None:
+        """The cancellation of a lease held here was requested: tell its holder, once."""
+        if not lease.cancel_requested:
+            lease.cancel_requested = True
+            if self._on_cancel is not None:
+                self._on_cancel(lease)
+
+    def _asked(self, running: Sequence[tuple[int, int]]) -> None:
+        """Of all running tasks, these are to be cancelled: others have asked."""
+        for seq, token in running:
+            lease = self._held.get(seq)
+            if lease is not None and lease.token == token:
+                self._ask(lease)
+
+    def _tell(self, happened: Sequence[Happened]) -> None:
+        """Tell of moves that no worker made, and of what follows from them."""
+        for move, at, task in happened:
+            lease = self._held.get(task.order)
+            if self.events.observers:
+                self.events.task(move, at, task, outcome=task.outcome)
+            if move in {Move.LOST, Move.DIED}:
+                if lease is not None and lease.token == task.deliveries:
+                    self._let_go(lease)
+                    lease.lost = True
+                    if self._on_cancel is not None:
+                        self._on_cancel(lease)
+                if move is Move.DIED and self._on_dead is not None:
+                    self._on_dead(task)
+
+    # --- inspector --------------------------------------------------------------------------------
+
+    async def get(self, task_id: str) -> Task | None:
+        """See `Inspector`."""
+        task: Task | None = await self._look(partial(look.get, task_id=task_id))
+        return task
+
+    async def cancel(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        run = partial(operate.cancel, task_id=task_id)
+        done: bool = await self._desk.write(Job("cancel", run, self._cancelled))
+        return done
+
+    def _cancelled(self, did: Happened | operate.Asked | bool) -> bool:
+        if isinstance(did, Happened):
+            self._tell((did,))
+        elif isinstance(did, operate.Asked):
+            if self.events.observers:
+                self.events.task("cancel_requested", did.at, did.task)
+            self._asked([(did.task.order, did.task.deliveries)])
+        return did is not False
+
+    async def revoke(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        run = partial(operate.revoke, task_id=task_id)
+        done: bool = await self._desk.write(Job("revoke", run, self._did))
+        return done
+
+    def _did(self, did: Happened | bool) -> bool:
+        if isinstance(did, Happened):
+            self._tell((did,))
+        return did is not False
+
+    async def pause(self, queue: str | None = None) -> None:
+        """See `Inspector`."""
+        await self._desk.write(Job("pause", partial(operate.pause, queue=queue)))
+
+    async def resume(self, queue: str | None = None) -> None:
+        """See `Inspector`."""
+        await self._desk.write(Job("resume", partial(operate.resume, queue=queue)))
+
+    async def tasks(
+        self,
+        state: State | None = None,
+        *,
+        type: str | None = None,
+        queue: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Task]:
+        """See `Inspector`. Of the ended ones: those that are kept still."""
+        run = partial(look.tasks, state=state, type_=type, queue=queue, limit=limit)
+        found: Sequence[Task] = await self._look(run)
+        return found
+
+    async def dead_letters(
+        self,
+        type: str | None = None,
+        *,
+        error: str | None = None,
+        older_than: float = 0.0,
+        limit: int | None = None,
+    ) -> Sequence[DeadLetter]:
+        """See `Inspector`."""
+        run = partial(
+            look.dead_letters, type_=type, error=error, older_than=older_than, limit=limit
+        )
+        found: Sequence[DeadLetter] = await self._look(run)
+        return found
+
+    async def replay(self, task_id: str) -> Task:
+        """See `Inspector`."""
+        job = Job("replay", partial(operate.replay, task_id=task_id), self._replayed)
+        task: Task = await self._desk.write(job)
+        return task
+
+    def _replayed(self, did: Happened) -> Task:
+        self._tell((did,))
+        return did.task
+
+    async def purge(self, task_id: str) -> None:
+        """See `Inspector`."""
+        run = partial(operate.purge, task_id=task_id)
+        await self._desk.write(Job("purge", run, self._did))
+
+    async def counts(self) -> Counts:
+        """See `Inspector`."""
+        counts: Counts = await self._look(look.counts)
+        return counts
+
+    async def lanes(self) -> Sequence[LaneCounts]:
+        """See `Inspector`."""
+        lanes: Sequence[LaneCounts] = await self._look(look.lanes)
+        return lanes
+
+    async def paused(self) -> tuple[bool, Sequence[str]]:
+        """See `Inspector`."""
+        paused: tuple[bool, Sequence[str]] = await self._look(look.paused)
+        return paused
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        """See `Inspector`."""
+        workers: Sequence[WorkerRecord] = await self._look(look.workers)
+        return workers
+
+    async def history(self, task_id: str) -> Sequence[HistoryEntry]:
+        """See `Inspector`."""
+        entries: Sequence[HistoryEntry] = await self._look(partial(look.history, task_id=task_id))
+        return entries
+
+    async def is_drained(self, types: Collection[str], queues: Collection[str] | None) -> bool:
+        """See `Inspector`."""
+        drained: bool = await self._look(partial(look.is_drained, types=types, queues=queues))
+        return drained
+
+    async def wait_drained(self, types: Collection[str], queues: Collection[str] | None) -> None:
+        """See `RemoteBroker`."""
+
+        def run(at: look.Look) -> bool | None:
+            return look.is_drained(at, types, queues) or None
+
+        await self._desk.wait(Wait(DRAINED, run))
+
+    async def _look(self, run: Callable[[look.Look], Any]) -> Any:
+        return await self._desk.read(Job("look", run))
+
+
+# --- what a settlement does to the objects here --------------------------------------------------
+
+#: How a lease can end.
+_ENDS: Final = frozenset(
+    {Move.SUCCEEDED, Move.RETRIED, Move.SNOOZED, Move.RELEASED, Move.DIED, Move.CANCELLED}
+)
+
+
+def _record(settlement: Settlement) -> None:
+    """The error as text, while Trio's thread is here: telling it may call user code."""
+    if settlement.move not in _ENDS:
+        msg = f"{settlement.move} does not end a lease"
+        raise IllegalMove(msg)
+    outcome = settlement.outcome
+    if outcome.error is None and (
+        settlement.failed
+        or (outcome.exception is not None and outcome.kind is not OutcomeKind.SNOOZE)
+    ):
+        outcome.error = record_error(outcome, settlement.lease.task.attempt)
+
+
+def _apply(task: Task, settlement: Settlement, ended: moves.Settled) -> None:
+    """Make the holder's own copy of a task what the stored one is now."""
+    task.state = ended.state
+    if settlement.move is Move.SUCCEEDED:
+        task.outcome = settlement.outcome
+        task.payload = None
+        return
+    task.failures = ended.failures
+    if ended.errors or ended.interruptions or ended.snoozes:
+        trail = task.trace()
+        trail.errors = ended.errors
+        trail.interruptions, trail.snoozes = ended.interruptions, ended.snoozes
+    if ended.state in TERMINAL:
+        task.outcome = settlement.outcome
+        if ended.state is State.DEAD:
+            task.trace().died_at = ended.at
+        else:
+            task.payload = None
+
+
+def _refresh(task: Task, stored: Task) -> None:
+    """Make ``task`` what the stored one is."""
+    for name in ("type", "options", "state", "deliveries", "failures", "accepted_at", "order"):
+        setattr(task, name, getattr(stored, name))
+    task.trail, task.outcome, task.payload = stored.trail, stored.outcome, stored.payload
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+@enable_ki_protection
+async def open_sqlite_broker(
+    path: str | os.PathLike[str],
+    *,
+    synchronous: Literal["full", "normal"] = "full",
+    lease: float = 10.0,
+    retention: float = 86_400.0,
+    max_losses: int = MAX_LOSSES,
+    wall_clock: Callable[[], float] = time.time,
+    lease_clock: Callable[[], float] | None = None,
+    boot_id: str | None = None,
+    busy_timeout: float = 30.0,
+    probe: Probe | None = None,
+    create: bool = True,
+) -> AsyncGenerator[SqliteBroker]:
+    """Open the broker that is the SQLite file at ``path``, creating it unless told otherwise.
+
+    ``synchronous``: "full" waits for the disk, so that what was accepted survives a loss of power;
+    "normal" survives the crash of a process only. ``lease``: seconds after which a task is given to
+    somebody else if its worker does not renew it. ``retention``: seconds for which results are
+    kept. ``max_losses``: a task whose lease was lost more often is a dead letter. ``busy_timeout``:
+    seconds for which somebody else's lock on the file is waited for.
+
+    ``wall_clock`` gives Unix time. ``lease_clock`` must be one that all processes share, by default
+    the time since boot, and ``boot_id`` tells its zero from another. ``probe(name)`` is called at
+    the named `PROBES`, for tests.
+
+    Raises `InvalidTask` for a value that cannot be, `BrokerFailed`, `BrokerUnavailable`. Neither
+    half of the block takes longer than the file's other users make it wait; leaving it lets what
+    has begun finish.
+    """
+    name = _check_path(path, create=create)
+    _check_options(synchronous, lease, retention, max_losses, busy_timeout)
+    try:
+        from ._sqlite_engine import Engine
+        from ._sqlite_inline import InlineDesk
+        from ._sqlite_thread import ThreadDesk
+    except ModuleNotFoundError as error:
+        msg = "the SQLite broker needs the extra 'sqlite': pip install 'trioqueue[sqlite]'"
+        raise BrokerFailed(msg) from error
+    setting = Setting(
+        *(token_hex(8), choose_clocks(wall_clock, lease_clock, boot_id)),
+        *(lease, _MARGIN * lease, retention, max_losses),
+    )
+
+    def start(broker: SqliteBroker) -> Desk:
+        engine: Engine = Engine(name, setting, synchronous, probe, broker._tell)
+        holds, asked = (lambda: bool(broker._held)), broker._asked
+        if setting.clocks.virtual:
+            return InlineDesk(engine, holds, asked)
+        return ThreadDesk(engine, busy_timeout, holds, asked)
+
+    broker = SqliteBroker(setting, start)
+    desk = broker._desk
+    await desk.open(create=create)
+    try:
+        async with open_bare_nursery() as nursery:
+            if isinstance(desk, InlineDesk):
+                nursery.start_soon(desk.run_alarms)
+            yield broker
+            nursery.cancel_scope.cancel(reason="the broker's block was left")
+    finally:
+        await desk.close()
+
+
+def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
+    """The path as text. Raises `BrokerFailed` where it is plain that no file can be opened."""
+    name = os.fspath(path)
+    if name in {"", ":memory:"} or name.startswith("file:"):
+        msg = (
+            f"the SQLite broker needs the path of a file, not {name!r}: for memory, name no broker"
+        )
+        raise BrokerFailed(msg)
+    folder = os.path.dirname(os.path.abspath(name))
+    if os.path.isdir(name):
+        msg = f"the broker's file {name!r} is a folder: give it the path of a file"
+    elif not os.path.isdir(folder):
+        msg = f"the broker's file {name!r} cannot be: there is no folder {folder!r}, make it first"
+    elif not create and not os.path.exists(name):
+        msg = f"there is no broker's file {name!r}: look at the path, or let it be created"
+    else:
+        return name
+    raise BrokerFailed(msg)
+
+
+def _check_options(
+    synchronous: str, lease: float, retention: float, max_losses: int, busy_timeout: float
+) -> None:
+    if synchronous not in {"full", "normal"}:
+        msg = f"synchronous must be 'full' or 'normal', not {synchronous!r}"
+        raise InvalidTask(msg)
+    if not lease > 0:
+        msg = f"lease must be more than 0 seconds, not {lease!r}"
+        raise InvalidTask(msg)
+    if not (retention >= 0 and busy_timeout >= 0 and max_losses >= 0):
+        msg = "retention, busy_timeout and max_losses must not be negative"
+        raise InvalidTask(msg)
