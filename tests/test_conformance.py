@@ -67,13 +67,13 @@ def test_a_broken_promise_turns_its_case_red(name: str, case: str) -> None:
     assert goes_red(CASES[case], BROKEN[name].apply)
 
 
-@pytest.mark.main
+@pytest.mark.long
 def test_every_case_goes_red_on_some_broken_broker() -> None:
     """So none of them passes whatever the broker does."""
     left = {case.name: case for case in cases(LOCAL_BROKER)}
     for broken in BROKEN.values():
-        if broken.name in BLUNT:
-            continue
-        for name in [name for name, case in left.items() if goes_red(case, broken.apply)]:
+        tried = broken.cases if broken.name in BLUNT else left
+        red = [name for name in tried if name in left and goes_red(left[name], broken.apply)]
+        for name in red:
             del left[name]
     assert sorted(left) == []

@@ -23,8 +23,9 @@ async def _(bench: Bench) -> None:
     tasks = [bench.task("1"), bench.task("2", key="k")]
     first = await bench.broker.publish(tasks)
     before = await bench.picture()
-    again = await bench.broker.publish([bench.task("1"), bench.task("2", key="k")])
+    again = await bench.broker.publish([bench.task("1", "other"), bench.task("2", key="k")])
     assert [task.id for task in again] == [task.id for task in first] == ["1", "2"]
+    assert again[0].type == "type"
     assert await bench.picture() == before
 
 

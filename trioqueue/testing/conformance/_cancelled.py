@@ -62,6 +62,7 @@ async def _check(bench: Bench, verb: Verb, prefix: str, steps: int, after: objec
     """Strike a call; what is seen then, and once it was repeated, must be as promised."""
     call = await verb.prepare(bench, prefix)
     before = await _picture(bench, prefix)
+    assert verb.unseen or before != after, "it must have an effect"
     cancelled = await struck(call, steps)
     seen = await _picture(bench, prefix)
     if not cancelled:

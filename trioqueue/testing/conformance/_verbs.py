@@ -17,12 +17,13 @@ class Verb(NamedTuple):
 
     ``prepare(bench, prefix)`` makes that moment with tasks whose ids begin with the prefix, in a
     queue of that name, and returns the call. ``undone``: cancelled, it has changed nothing, for
-    certain; otherwise it has, or has not.
+    certain; otherwise it has, or has not. ``unseen``: its effect cannot be seen from outside.
     """
 
     name: str
     prepare: Callable[[Bench, str], Awaitable[Call]]
     undone: bool = False
+    unseen: bool = False
 
 
 async def _publish(bench: Bench, prefix: str) -> Call:  # noqa: ASYNC124 - as the others
@@ -100,10 +101,10 @@ async def _purge(bench: Bench, prefix: str) -> Call:
 VERBS: Final[tuple[Verb, ...]] = (
     Verb("publish", _publish, undone=True),
     Verb("claim", _claim, undone=True),
-    Verb("renew", _renew),
+    Verb("renew", _renew, unseen=True),
     *(Verb(f"settle_{move}", _settle_by(move)) for move in ENDS_OF_A_LEASE),
     Verb("cancel_waiting", _cancel_waiting),
-    Verb("cancel_running", _cancel_running),
+    Verb("cancel_running", _cancel_running, unseen=True),
     Verb("revoke", _revoke),
     Verb("pause", _pause),
     Verb("resume", _resume),
