@@ -19,7 +19,7 @@ ENTRY = re.compile(
 )
 #: Their methods are for brokers' authors, or for the toolkit's own wrappers.
 UNLISTED = {
-    *("MemoryBroker", "Broker", "RemoteBroker", "Emitter", "Task", "Lease"),
+    *("MemoryBroker", "SqliteBroker", "Broker", "RemoteBroker", "Emitter", "Task", "Lease"),
     *("Settlement", "JsonFormatter"),
 }
 UNLISTED_METHODS = {
@@ -29,7 +29,7 @@ UNLISTED_METHODS = {
 
 
 def _public() -> dict[str, object]:
-    named = {name: value for name, value in vars(trioqueue).items() if not name.startswith("_")}
+    named = {name: getattr(trioqueue, name) for name in dir(trioqueue) if not name.startswith("_")}
     named |= {name: getattr(observe, name) for name in ("log_events", "JsonFormatter")}
     named |= {name: getattr(testing, name) for name in dir(testing)}
     return {name: value for name, value in named.items() if not inspect.ismodule(value)}

@@ -13,7 +13,7 @@ from trioqueue._model import Options, State
 
 ROOT = Path(trioqueue.__file__).parent
 SUBMODULES = {"brokers", "testing", "observe", "cli", "web"}
-NAMES = sorted(name for name in vars(trioqueue) if not name.startswith("_"))
+NAMES = sorted(name for name in dir(trioqueue) if not name.startswith("_"))
 PUBLIC = {
     name: getattr(trioqueue, name)
     for name in NAMES
@@ -111,7 +111,10 @@ def test_names_are_exported_on_purpose() -> None:
     """As `X as X`, or type checkers take them for private."""
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     aliases = [
-        alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level and node.names[0].asname
+        for alias in node.names
     ]
     assert all(alias.asname == alias.name for alias in aliases)
     assert {alias.name for alias in aliases} == set(PUBLIC)
@@ -137,9 +140,10 @@ def words(function: object) -> set[str]:
 FOREIGN = {"Any", "Callable", "Iterable", "Mapping", "Sequence", "None", "Random", "True", "False"}
 FOREIGN |= {"R", "AsyncIterator", "AsyncGenerator", "AbstractAsyncContextManager", "Self"}
 FOREIGN |= {"BaseException", "Exception", "Collection", "Awaitable", "Coroutine", "Iterator"}
+FOREIGN |= {"Literal"}
 FOREIGN |= {"P", "R", "R_co"}  # type variables
 #: The "not given" marker, and names for two shapes of callables: nobody has to write them.
-SHOWN = {"UNSET", "Unset", "Lifespan", "Around", "_AsyncGeneratorContextManager"}
+SHOWN = {"UNSET", "Unset", "Lifespan", "Around", "Probe", "_AsyncGeneratorContextManager"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ The layers, imports running downwards only::
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._broker import Broker as Broker
 from ._broker import Counts as Counts
 from ._broker import HistoryEntry as HistoryEntry
@@ -77,7 +79,29 @@ from ._submission import Submission as Submission
 from .brokers._memory import MemoryBroker as MemoryBroker
 from .brokers._memory import open_memory_broker as open_memory_broker
 
+if TYPE_CHECKING:
+    from .brokers._sqlite import SqliteBroker as SqliteBroker
+    from .brokers._sqlite import open_sqlite_broker as open_sqlite_broker
+
 __version__ = "0.1.0"
+
+#: From a module that is imported at its first use: programs in memory do without.
+_LATER = {"SqliteBroker", "open_sqlite_broker"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from .brokers import _sqlite
+
+    globals().update({each: getattr(_sqlite, each) for each in _LATER})
+    _speak_of_the_package()
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER} - {"Any", "TYPE_CHECKING"})
 
 
 def _speak_of_the_package() -> None:
