@@ -33,7 +33,10 @@ class Broker(Protocol):
     have been done, and doing it again is safe.
     """
 
-    events: Emitter
+    @property
+    def events(self) -> Emitter:
+        """What happens to tasks, as far as this process is told."""
+        ...
 
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """Accept all of ``tasks`` or none, in order; wait while there is no room.
@@ -257,13 +260,17 @@ class Inspector(Protocol):
 
 @runtime_checkable
 class RemoteBroker(Broker, Inspector, Protocol):
-    """A broker that other processes use as well: its leases expire, its tasks outlive a process.
+    """A broker that other processes use as well: its leases expire, its tasks outlive a process."""
 
-    ``identity`` is random for each opening. ``lease`` is how long a lease lasts, in seconds.
-    """
+    @property
+    def identity(self) -> str:
+        """Random for each opening."""
+        ...
 
-    identity: str
-    lease: float
+    @property
+    def lease(self) -> float:
+        """How long a lease lasts, in seconds."""
+        ...
 
     def lease_time(self) -> float:
         """The time on the clock by which leases expire, in seconds. Goes on in every sleep."""
@@ -345,7 +352,10 @@ class Feed(Protocol):
     None of these but ``serve`` is a checkpoint; each is atomic for Trio and for Ctrl-C.
     """
 
-    events: Emitter
+    @property
+    def events(self) -> Emitter:
+        """What happens to tasks, as far as this process is told."""
+        ...
 
     def serve(self, consumer: Consumer) -> AbstractAsyncContextManager[None]:
         """Feed ``consumer``, the one and only, for as long as the block lasts.
