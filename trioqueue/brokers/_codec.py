@@ -17,7 +17,7 @@ import msgspec
 from .._errors import InvalidArguments, InvalidTask, NotRegistered
 from ._codec_compare import MAX_DEPTH, found, too_deep
 from ._codec_hooks import encode
-from ._codec_slot import TOO_DEEP, Misfit, Slot, words
+from ._codec_slot import TOO_DEEP, Misfit, Slot, shortened, words
 from ._codec_types import resolve
 
 if TYPE_CHECKING:
@@ -155,12 +155,13 @@ class _Form:
     ) -> InvalidArguments:
         """Named after the parameter; what is in ``*args`` has a number."""
         if index >= count:
-            label = names[index - count]
+            name = names[index - count]  # from a payload it may be anything
+            label = name if name.isidentifier() else repr(name)
         elif index < len(self._names):
             label = self._names[index]
         else:
             label = f"*{self._rest_name}[{index - len(self._names)}]"
-        return InvalidArguments(f"{self._type.name}({label}): {error}")
+        return InvalidArguments(f"{self._type.name}({shortened(label)}): {error}")
 
     def dump(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         names = tuple(kwargs)
@@ -182,7 +183,7 @@ class _Form:
         try:
             slots = self._plan(len(args), names)
         except InvalidArguments as error:
-            msg = f"{error} (the signature has changed since this was submitted?)"
+            msg = f"{shortened(str(error))} (the signature has changed since this was submitted?)"
             raise InvalidArguments(msg) from None
         try:
             for slot, text in zip(slots, _values(args, kwargs)):  # noqa: B905 - a hot path

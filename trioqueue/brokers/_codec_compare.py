@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, time
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, Final
 
 #: Deeper is refused, on both ends: far more than data needs, and far less than the stack of a
@@ -20,7 +21,7 @@ MAX_DEPTH: Final = 100
 SCALARS: Final = frozenset({type(None), bool, int, float, str})
 PLAIN: Final = SCALARS | {list, dict}
 
-_TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: +1 and -1
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -30,12 +31,8 @@ def too_deep(text: bytes, most: int = MAX_DEPTH) -> bool:
         return False
     # Without escapes, every second piece between quotes is the inside of a string.
     pieces = text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    brackets = b"".join(pieces[::2]).translate(_TO_SQUARE, _NO_BRACKETS)
-    for _ in range(most):  # each turn peels off the innermost level
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
+    steps = b"".join(pieces[::2]).translate(_STEPS, _NO_BRACKETS)
+    return max(accumulate(memoryview(steps).cast("b")), default=0) > most
 
 
 def name_of(kind: type) -> str:

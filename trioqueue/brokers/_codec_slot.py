@@ -25,10 +25,12 @@ from ._codec_hooks import NoForm, encode, from_plain, to_plain_or_none
 if TYPE_CHECKING:
     from ._codec_types import Hint
 
-#: msgspec's words for the wrong type: what it expected, and where.
-_EXPECTED = re.compile(r"Expected (?P<what>.*), got `[^`]*`(?: - at `(?P<path>\$[^`]*)`)?", re.S)
+#: How msgspec says what is wrong: what it expected, what it got in terms of JSON, and where.
+_WORDS = re.compile(
+    r"(?P<what>.*?)(?P<got>, got `[^`]*`)?(?P<at> - at `\$(?P<path>[^`]*)`)?", re.DOTALL
+)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
-_LONGEST: Final = 500  # characters of an error that is not ours
+_LONGEST: Final = 400  # characters of what is not ours, in a message
 TOO_DEEP: Final = f"nested more than {MAX_DEPTH} levels deep, or it contains itself"
 _INSTEAD: Final = (
     "use plain values, or a dataclass, a msgspec.Struct or a pydantic model that the annotation "
@@ -119,32 +121,39 @@ class Slot:
     def _unfit(self, value: object, error: Exception) -> str:
         """msgspec's words, with the type of what was really there instead of JSON's."""
         match = _match(error)
-        path = "" if match is None else (match["path"] or "$")[1:]
-        part = _follow(value, path)
+        if match is None:
+            return words(error)
+        part = _follow(value, match["path"] or "")
         if part is _MISSING and (lost := find_not_finite(value)) is not None:
             return f"a float that is no number, which JSON has no form for{at(lost)}"
-        if match is None or part is _MISSING:
+        if part is _MISSING or not (match["got"] or match["what"].startswith("Invalid")):
             return self._words(error)
-        text = f"{self._expected(match)}, got {found(part)}{at(path)}"
-        return text if is_finite(part) else f"{text}, which JSON has no form for"
+        cause = "" if is_finite(part) else ", which JSON has no form for"
+        return f"{self._what(match)}, got {found(part)}{cause}{match['at'] or ''}"
 
     def _words(self, error: Exception) -> str:
         match = _match(error)
         if match is None:
             return words(error)
-        return self._expected(match) + match.string[match.end("what") :]
+        return f"{self._what(match)}{match['got'] or ''}{match['at'] or ''}"
 
-    def _expected(self, match: re.Match[str]) -> str:
+    def _what(self, match: re.Match[str]) -> str:
         """With the class instead of "object", JSON's word, where it is known which class."""
-        what = match["what"].replace("null", "None")
-        if what == "`object`" and match["path"] is None and isinstance(self._kind, type):
-            what = f"`{name_of(self._kind)}`"
-        return f"expected {what}"
+        what = lowered(match["what"])
+        if match["got"]:
+            what = what.replace("null", "None")
+        if what == "expected `object`" and match["at"] is None and isinstance(self._kind, type):
+            what = f"expected `{name_of(self._kind)}`"
+        return what
 
 
 def _match(error: Exception) -> re.Match[str] | None:
-    known = isinstance(error, msgspec.ValidationError)
-    return _EXPECTED.fullmatch(str(error)) if known else None
+    return _WORDS.fullmatch(str(error)) if isinstance(error, msgspec.ValidationError) else None
+
+
+def lowered(text: str) -> str:
+    """As the end of a sentence; an abbreviation stays as it is."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def words(error: Exception) -> str:
@@ -158,10 +167,15 @@ def words(error: Exception) -> str:
     text = _text(error).partition("\n")[0]
     if "integer string conversion" in text:
         return "a whole number of thousands of digits, which Python does not write out: pass text"
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    text = shortened(text)
     if isinstance(error, (msgspec.MsgspecError, TypeError, ValueError)):
-        return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+        return lowered(text)
     return f"{type(error).__name__}: {text}"
+
+
+def shortened(text: str) -> str:
+    """What is not ours may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _text(error: Exception) -> str:
