@@ -1,6 +1,6 @@
-"""The SQLite broker: tasks in a file, shared by the processes of one machine, safe from crashes.
+"""The SQLite broker: tasks in a file that the processes of one machine share, safe from crashes.
 
-Every verb is one job for the database: it is handed in, done in a transaction together with whatever
+Every verb is one job for the database: it is handed in, done in a transaction together with what
 else has queued up, and told of after the commit.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 #: The part of a lease by which its holder believes it to be shorter: so that a handler is cancelled
 #: before anybody else may have the task.
 _MARGIN: Final = 0.05
+#: Exceptions kept of handlers that failed here, without tracebacks: for those who ask soon.
+_RAISED_KEPT: Final = 256
 
 
 class Desk(Protocol):
@@ -56,15 +59,14 @@ class Desk(Protocol):
 
     async def open(self, *, create: bool) -> None: ...
     async def close(self) -> None: ...
-    async def write(self, job: Job) -> Any: ...
-    async def read(self, job: Job) -> Any: ...
+    async def do(self, job: Job) -> Any: ...
     async def wait(self, wait: Wait) -> Any: ...
 
 
 @final
 @protected
 class SqliteBroker:
-    """See `RemoteBroker`. Opened by `open_sqlite_broker`; any number of processes share the file."""
+    """See `RemoteBroker`. Opened by `open_sqlite_broker`, by any number of processes at once."""
 
     def __init__(self, setting: Setting, start: Callable[[SqliteBroker], Desk]) -> None:
         self.events: Final = Emitter()
@@ -72,6 +74,8 @@ class SqliteBroker:
         self.lease: Final = setting.lease
         self._clocks = setting.clocks
         self._held: dict[int, Lease] = {}  # {seq: the lease that is held here}
+        # {id: what its handler raised here}, of the last ones: for the cause of a TaskFailed.
+        self._raised: OrderedDict[str, BaseException] = OrderedDict()
         self._on_cancel: Callable[[Lease], object] | None = None
         self._on_dead: Callable[[Task], object] | None = None
         self._desk = start(self)
@@ -92,7 +96,7 @@ class SqliteBroker:
 
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """See `Broker`."""
-        accepted: Sequence[Task] = await self._desk.write(
+        accepted: Sequence[Task] = await self._desk.do(
             Job("publish", partial(moves.publish, tasks=tasks), self._accepted)
         )
         return accepted
@@ -110,11 +114,19 @@ class SqliteBroker:
 
     async def wait_settled(self, task: Task) -> None:
         """See `Broker`. ``outcome.value``: the result as it is kept."""
-        if task.state in TERMINAL:
+        if task.state in TERMINAL and task.state is not State.DEAD:  # which may be replayed
             await trio.lowlevel.checkpoint()
             return
         run = partial(look.get_ended, task_id=task.id)
-        await self._desk.wait(Wait(SETTLED, run, partial(_refresh, task), task.id))
+        await self._desk.wait(Wait(SETTLED, run, partial(self._refresh, task), task.id))
+
+    def _refresh(self, task: Task, stored: Task) -> None:
+        """Make ``task`` what the stored one is."""
+        for name in ("type", "options", "state", "deliveries", "failures", "accepted_at", "order"):
+            setattr(task, name, getattr(stored, name))
+        task.trail, task.outcome, task.payload = stored.trail, stored.outcome, stored.payload
+        if task.outcome is not None:
+            task.outcome.exception = self._raised.get(task.id)
 
     # --- workers ----------------------------------------------------------------------------------
 
@@ -131,7 +143,7 @@ class SqliteBroker:
     ) -> Sequence[Lease]:
         """See `Broker`. A task that its last holder did not live to cancel comes asked to be."""
         run = partial(moves.claim, room=dict(room), most=most, queues=queues)
-        leases: Sequence[Lease] = await self._desk.write(Job("claim", run, self._claimed))
+        leases: Sequence[Lease] = await self._desk.do(Job("claim", run, self._claimed))
         return leases
 
     def _claimed(self, leases: list[Lease]) -> list[Lease]:
@@ -148,7 +160,7 @@ class SqliteBroker:
     async def renew(self, leases: Collection[Lease]) -> Collection[Lease]:
         """See `Broker`."""
         run = partial(moves.renew, leases=list(leases))
-        lost: Collection[Lease] = await self._desk.write(
+        lost: Collection[Lease] = await self._desk.do(
             Job("renew", run, partial(self._renewed, leases))
         )
         return lost
@@ -169,7 +181,7 @@ class SqliteBroker:
         for settlement in settlements:
             _record(settlement)
         run = partial(moves.settle, settlements=settlements)
-        kept: Sequence[bool] = await self._desk.write(
+        kept: Sequence[bool] = await self._desk.do(
             Job("settle", run, partial(self._settled, settlements))
         )
         return kept
@@ -190,6 +202,10 @@ class SqliteBroker:
             lease.settled = outcome
             attempt = task.attempt
             _apply(task, settlement, ended)
+            if outcome.exception is not None and task.state in TERMINAL:
+                self._raised[task.id] = outcome.exception
+                if len(self._raised) > _RAISED_KEPT:
+                    self._raised.popitem(last=False)
             if self.events.observers:
                 self._tell_settled(settlement, ended, attempt)
         return [ended.kept for ended in settled]
@@ -208,7 +224,7 @@ class SqliteBroker:
 
     async def register(self, worker: WorkerRecord) -> None:
         """See `RemoteBroker`."""
-        await self._desk.write(Job("register", partial(operate.register, worker=worker)))
+        await self._desk.do(Job("register", partial(operate.register, worker=worker)))
 
     # --- leases held here -------------------------------------------------------------------------
 
@@ -259,7 +275,7 @@ class SqliteBroker:
     async def cancel(self, task_id: str) -> bool:
         """See `Inspector`."""
         run = partial(operate.cancel, task_id=task_id)
-        done: bool = await self._desk.write(Job("cancel", run, self._cancelled))
+        done: bool = await self._desk.do(Job("cancel", run, self._cancelled))
         return done
 
     def _cancelled(self, did: Happened | operate.Asked | bool) -> bool:
@@ -274,7 +290,7 @@ class SqliteBroker:
     async def revoke(self, task_id: str) -> bool:
         """See `Inspector`."""
         run = partial(operate.revoke, task_id=task_id)
-        done: bool = await self._desk.write(Job("revoke", run, self._did))
+        done: bool = await self._desk.do(Job("revoke", run, self._did))
         return done
 
     def _did(self, did: Happened | bool) -> bool:
@@ -284,11 +300,11 @@ class SqliteBroker:
 
     async def pause(self, queue: str | None = None) -> None:
         """See `Inspector`."""
-        await self._desk.write(Job("pause", partial(operate.pause, queue=queue)))
+        await self._desk.do(Job("pause", partial(operate.pause, queue=queue)))
 
     async def resume(self, queue: str | None = None) -> None:
         """See `Inspector`."""
-        await self._desk.write(Job("resume", partial(operate.resume, queue=queue)))
+        await self._desk.do(Job("resume", partial(operate.resume, queue=queue)))
 
     async def tasks(
         self,
@@ -321,7 +337,7 @@ class SqliteBroker:
     async def replay(self, task_id: str) -> Task:
         """See `Inspector`."""
         job = Job("replay", partial(operate.replay, task_id=task_id), self._replayed)
-        task: Task = await self._desk.write(job)
+        task: Task = await self._desk.do(job)
         return task
 
     def _replayed(self, did: Happened) -> Task:
@@ -331,7 +347,7 @@ class SqliteBroker:
     async def purge(self, task_id: str) -> None:
         """See `Inspector`."""
         run = partial(operate.purge, task_id=task_id)
-        await self._desk.write(Job("purge", run, self._did))
+        await self._desk.do(Job("purge", run, self._did))
 
     async def counts(self) -> Counts:
         """See `Inspector`."""
@@ -372,7 +388,7 @@ class SqliteBroker:
         await self._desk.wait(Wait(DRAINED, run))
 
     async def _look(self, run: Callable[[look.Look], Any]) -> Any:
-        return await self._desk.read(Job("look", run))
+        return await self._desk.do(Job("look", run, writes=False))
 
 
 # --- what a settlement does to the objects here --------------------------------------------------
@@ -414,13 +430,6 @@ def _apply(task: Task, settlement: Settlement, ended: moves.Settled) -> None:
             task.trace().died_at = ended.at
         else:
             task.payload = None
-
-
-def _refresh(task: Task, stored: Task) -> None:
-    """Make ``task`` what the stored one is."""
-    for name in ("type", "options", "state", "deliveries", "failures", "accepted_at", "order"):
-        setattr(task, name, getattr(stored, name))
-    task.trail, task.outcome, task.payload = stored.trail, stored.outcome, stored.payload
 
 
 # --- opening -------------------------------------------------------------------------------------
@@ -467,10 +476,8 @@ async def open_sqlite_broker(
     except ModuleNotFoundError as error:
         msg = "the SQLite broker needs the extra 'sqlite': pip install 'trioqueue[sqlite]'"
         raise BrokerFailed(msg) from error
-    setting = Setting(
-        *(token_hex(8), choose_clocks(wall_clock, lease_clock, boot_id)),
-        *(lease, _MARGIN * lease, retention, max_losses),
-    )
+    clocks = choose_clocks(wall_clock, lease_clock, boot_id)
+    setting = Setting(token_hex(8), clocks, lease, _MARGIN * lease, retention, max_losses)
 
     def start(broker: SqliteBroker) -> Desk:
         engine: Engine = Engine(name, setting, synchronous, probe, broker._tell)

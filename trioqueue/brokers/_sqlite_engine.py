@@ -14,7 +14,7 @@ import apsw
 
 from .._errors import BrokerFailed, TrioqueueError
 from ._sqlite_errors import is_busy, translate
-from ._sqlite_jobs import DRAINED, READY, SETTLED, Job, Probe, Wait
+from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
 from ._sqlite_look import Look, ended_since
 from ._sqlite_schema import migrate
 from ._sqlite_tend import Alarms, end_other_boots, next_alarms, tend
@@ -162,7 +162,7 @@ class Engine:
             return None
         self._point(jobs, "after-commit")
         try:
-            return jobs + self._after(tx, tended=jobs[0].verb == "tend")
+            return jobs + self._after(tx, tended=any(job.verb == "tend" for job in jobs))
         except apsw.Error:
             # It is done, and must be told. What comes next is looked up again soon.
             self.alarms = Alarms(tx.now + 1.0, tx.lease_now + 1.0)
@@ -173,9 +173,12 @@ class Engine:
         if any(job.verb == "claim" for job in jobs):
             # Others may have set alarms since, and a claim must not miss what is due.
             self.alarms = next_alarms(self._execute, self.setting)
-        if self.alarms.passed(self.setting) and not (jobs and jobs[0].alone):
-            return [Job("tend", tend, self._tell), *jobs]
-        return jobs
+        if not self.alarms.passed(self.setting) or (jobs and jobs[0].alone):
+            return jobs
+        # But for what shows that a lease is alive: it may have expired, it was not revoked yet.
+        living = [job for job in jobs if job.verb in {"settle", "renew"}]
+        others = [job for job in jobs if job.verb not in {"settle", "renew"}]
+        return [*living, Job("tend", tend, self._tell), *others]
 
     def _undo(self) -> None:
         assert self._db is not None
@@ -301,7 +304,3 @@ class Engine:
         """(seq, token) of all running tasks whose cancellation is requested."""
         sql = "SELECT seq, deliveries FROM tasks WHERE state = 2 AND cancel_requested = 1"
         return [(seq, token) for seq, token in self._execute(sql).fetchall()]
-
-
-#: For importers: what a wait may look for.
-KINDS: Final = (READY, SETTLED, DRAINED)

@@ -1,4 +1,4 @@
-"""The database in Trio's own thread, for tests on a virtual clock: its time does not wait for a thread.
+"""The database in Trio's own thread: the virtual clock of a test does not wait for another one.
 
 The same jobs in the same transactions, each at once and by itself.
 """
@@ -74,19 +74,15 @@ class InlineDesk:
                     logger.warning("what time brings about is put off: %s", error)
                     await trio.sleep(_TEND_AGAIN)
 
-    async def write(self, job: Job) -> Any:
-        """Do a job that writes. Cancelled: it was not done."""
+    async def do(self, job: Job) -> Any:
+        """Do a job. Cancelled: it was not done."""
         await trio.lowlevel.checkpoint()
         self._check_open()
-        self._commit([job])
-        return job.answer()
-
-    async def read(self, job: Job) -> Any:
-        """Do a job that reads."""
-        await trio.lowlevel.checkpoint()
-        self._check_open()
-        self._engine.look([job])
-        self._deliver([job])
+        if job.writes:
+            self._commit([job])
+        else:
+            self._engine.look([job])
+            self._deliver([job])
         return job.answer()
 
     async def wait(self, wait: Wait) -> Any:

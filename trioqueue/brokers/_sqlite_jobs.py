@@ -44,6 +44,7 @@ class Job:
         "since",
         "task",
         "verb",
+        "writes",
     )
 
     def __init__(
@@ -51,8 +52,11 @@ class Job:
         verb: str,
         run: Callable[[Any], Any],
         finish: Callable[[Any], Any] | None = None,
+        *,
+        writes: bool = True,
     ) -> None:
         self.verb = verb
+        self.writes = writes
         self.run = run
         self.finish = finish
         self.raw: Any = None
@@ -78,7 +82,7 @@ READY, SETTLED, DRAINED = "ready", "settled", "drained"
 class Wait:
     """A job whose ``run(look)`` is repeated until it does not return ``None``. Changes nothing."""
 
-    __slots__ = ("about", "kind", "job")
+    __slots__ = ("about", "job", "kind")
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Looking into a broker: what handles, tools and pages ask. Reads only, in one snapshot of the file."""
+"""Looking into a broker, for handles, tools and pages: reads alone, in one snapshot of the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Look:
 
     def __init__(self, db: apsw.Connection, setting: Setting) -> None:
         self.db = db
-        self.execute = db.cursor().execute
+        self.execute: Any = db.cursor().execute
         self.setting = setting
         self.now = setting.clocks.wall()
 

@@ -13,7 +13,6 @@ from .._model import (
     Options,
     Outcome,
     OutcomeKind,
-    State,
     Task,
     Trail,
 )

@@ -22,8 +22,8 @@ APPLICATION_ID: Final = 0x7472696F
 #: The newest schema that this code can read and write.
 VERSION: Final = 1
 
-#: How ``tasks.state`` is written: its index in here. The order matters to the indexes: before DEAD a
-#: task is open, after it nothing but a tombstone is left.
+#: How ``tasks.state`` is written: its index in here. The order matters to the indexes: before DEAD
+#: a task is open, after it nothing but a tombstone is left.
 STATES: Final = (
     State.SCHEDULED,
     State.READY,
@@ -48,7 +48,7 @@ MOVES: Final = tuple(Move)
 _VERSION_1: Final = f"""
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    boot TEXT NOT NULL,          -- since when the lease clock goes on; another boot: leases are over
+    boot TEXT NOT NULL,                  -- of the lease clock; another boot: all leases are over
     counter INTEGER NOT NULL DEFAULT 0,
     dropped INTEGER NOT NULL DEFAULT 0,  -- of what ended before this ``finish``, no result is kept
     paused INTEGER NOT NULL DEFAULT 0,   -- everything

@@ -71,6 +71,7 @@ class ThreadDesk:
         # A lock as a binary semaphore, released to call the thread: a tenth of what an Event costs.
         self._bell = threading.Lock()
         self._bell.acquire()
+        self._rung = False  # the thread has been called, and has not looked yet
         self._closing = False
         self._poked = False  # a sibling in this process has committed something
         self._opened = Job("open", lambda _: None)
@@ -113,7 +114,8 @@ class ThreadDesk:
 
     def ring(self) -> None:
         """Call the thread. From any thread."""
-        with suppress(RuntimeError):  # it has been called already
+        self._rung = True
+        with suppress(RuntimeError):  # two have called at once
             self._bell.release()
 
     def poke(self) -> None:
@@ -121,20 +123,35 @@ class ThreadDesk:
         self._poked = True
         self.ring()
 
-    async def write(self, job: Job) -> Any:
-        """Do a job that writes. Cancelled: it has not begun, and never will."""
-        await trio.lowlevel.checkpoint()
-        return await self._hand_in(job, self._writes)
+    async def do(self, job: Job) -> Any:
+        """Do a job. Cancelled: it has not begun, and never will."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closing:
+            raise self._closed_error()
+        line = self._writes if job.writes else self._reads
+        job.task = trio.lowlevel.current_task()
 
-    async def read(self, job: Job) -> Any:
-        """Do a job that reads."""
-        await trio.lowlevel.checkpoint()
-        return await self._hand_in(job, self._reads)
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            try:
+                line.remove(job)
+            except ValueError:
+                return trio.lowlevel.Abort.FAILED  # it has begun: its answer is waited for
+            job.task, job.gone = None, True
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        line.append(job)
+        if not self._rung:
+            self.ring()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        if job.error is not None:
+            raise job.error
+        return job.result
 
     async def wait(self, wait: Wait) -> Any:
         """Wait until it is so."""
-        await trio.lowlevel.checkpoint()
-        self._check_open()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closing:
+            raise self._closed_error()
         job = wait.job
         job.task = trio.lowlevel.current_task()
 
@@ -149,29 +166,8 @@ class ThreadDesk:
         await trio.lowlevel.wait_task_rescheduled(abort)
         return job.answer()
 
-    async def _hand_in(self, job: Job, line: deque[Job]) -> Any:
-        self._check_open()
-        job.task = trio.lowlevel.current_task()
-
-        def abort(_: Any) -> trio.lowlevel.Abort:
-            try:
-                line.remove(job)
-            except ValueError:
-                return trio.lowlevel.Abort.FAILED  # it has begun: its answer is waited for
-            job.task, job.gone = None, True
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        line.append(job)
-        self.ring()
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        return job.answer()
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise BrokerFailed(self._closed_message())
-
-    def _closed_message(self) -> str:
-        return f"{self._engine.name} is closed: its block was left. Nothing was done"
+    def _closed_error(self) -> BrokerFailed:
+        return BrokerFailed(f"{self._engine.name} is closed: its block was left. Nothing was done")
 
     def _deliver(self, jobs: list[Job]) -> None:
         deliver(jobs, self._engine.probe)
@@ -193,7 +189,7 @@ class ThreadDesk:
                 leave(self._engine.path, self)
             self._engine.close()
             self._closing = True
-            self._fail_all(BrokerFailed(self._closed_message()))
+            self._fail_all(self._closed_error())
             self._send(partial(self._closed.set))
 
     def _open(self, create: bool) -> bool:
@@ -211,6 +207,7 @@ class ThreadDesk:
     def _serve(self) -> None:
         while not self._closing:
             self._bell.acquire(timeout=self._pause())
+            self._rung = False  # before looking: what is handed in later rings again
             while self._gone:
                 self._engine.forget(self._gone.popleft())
             done = self._read()
@@ -273,7 +270,7 @@ class ThreadDesk:
                 self._writes.appendleft(job)
             self._tend_after = now + _TEND_AGAIN
             return []
-        if tending and not (done and done[0].error is None):
+        if any(job.verb == "tend" and job.error is not None for job in done):
             self._tend_after = now + _TEND_AGAIN
         poke_others(engine.path, self)
         return done
@@ -321,7 +318,7 @@ class ThreadDesk:
     def _next_try(self) -> float:
         """Seconds until the lock is tried again. With jitter: others wait in the same way."""
         self._locked = min(1.5 * (self._locked or _LOCKED[0]), _LOCKED[1])
-        return self._locked * random.uniform(0.5, 1.0)  # noqa: S311
+        return self._locked * random.uniform(0.5, 1.0)
 
     def _locked_message(self) -> str:
         return (

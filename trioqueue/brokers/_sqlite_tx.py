@@ -55,7 +55,7 @@ class Tx:
 
     def __init__(self, db: apsw.Connection, setting: Setting) -> None:
         self.db = db
-        self.execute = db.cursor().execute
+        self.execute: Any = db.cursor().execute
         self.setting = setting
         self.now = setting.clocks.wall()
         self.lease_now = setting.clocks.lease()
@@ -153,7 +153,8 @@ class Tx:
     def select(self, condition: str, *values: Any) -> list[Any]:
         """The rows for which a condition over t holds, for `snapshot`."""
         sql = f"SELECT {COLUMNS} FROM tasks t JOIN lanes l ON l.id = t.lane WHERE {condition}"
-        return self.execute(sql, values).fetchall()
+        rows: list[Any] = self.execute(sql, values).fetchall()
+        return rows
 
 
 #: One job's part of a transaction. What it returns is handed to the Trio thread after the commit.
