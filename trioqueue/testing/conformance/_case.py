@@ -23,12 +23,13 @@ class Has(StrEnum):
     WORKERS = "workers"  #: worker processes are registered
     HISTORY = "history"  #: what happened to a task is kept
     FORGETS = "forgets"  #: ``forget`` makes it forget what has ended
+    RETENTION = "retention"  #: it keeps results for ``retention`` seconds, and the ends for longer
 
 
 #: What a broker in the same process has, such as the one in memory.
 LOCAL_BROKER: Final = frozenset({Has.LOCAL, Has.BOUNDED, Has.FORGETS})
 #: What a broker in a file or behind a network has.
-REMOTE_BROKER: Final = frozenset(set(Has) - {Has.LOCAL, Has.BOUNDED})
+REMOTE_BROKER: Final = frozenset(Has) - {Has.LOCAL, Has.BOUNDED}
 
 CaseFunction = Callable[..., Awaitable[None]]
 

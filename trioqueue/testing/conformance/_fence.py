@@ -89,8 +89,10 @@ async def a_lease_on_a_task_that_never_was_is_worth_nothing(bench: Bench) -> Non
 async def what_has_ended_is_changed_by_no_lease(bench: Bench, place: str) -> None:
     await bring(bench, "1", place)
     task = await bench.get("1")
+    ended_by = task.deliveries or None  # that one could be a repeat
     before = await bench.picture()
-    for token in range(3):
+    for token in range(4):
         for move in ENDS_OF_A_LEASE:
-            assert await bench.settle(verdict(Lease(task, token, 0.0), move)) == [False]
+            if token != ended_by:
+                assert await bench.settle(verdict(Lease(task, token, 0.0), move)) == [False]
     assert await bench.picture() == before

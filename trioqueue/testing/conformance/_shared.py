@@ -148,7 +148,7 @@ async def all_openings_count_the_same(bench: Bench) -> None:
     async with bench.another() as other:
         await bench.dead("1")
         await other.publish([bench.task("2")])
-        await bench.running("3", queue="x")
+        await bench.running("3", queue="x", priority=200)
         assert await other.counts() == await bench.inspector.counts()
         assert await other.lanes() == await bench.inspector.lanes()
 

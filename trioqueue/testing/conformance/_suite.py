@@ -26,7 +26,10 @@ class BrokerConformance:
             def store(self, tmp_path):
                 self.path = tmp_path / "tasks.db"
 
-            def open_broker(self, **options):
+            #: Seconds for which results are kept (`Has.RETENTION`).
+    retention: ClassVar[float] = 86_400.0
+
+    def open_broker(self, **options):
                 return open_my_broker(self.path, lease=10, **options)
 
     ``has``: what the broker has, see `Has`; a case that needs more is not there at all. Each case

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from ... import Move, State, UnknownTask
 from ._bench import Bench, raised, verdict
 from ._case import Has, case
@@ -104,3 +106,19 @@ async def the_counts_remember_what_was_forgotten(bench: Bench) -> None:
     after = await bench.counts()
     assert after.succeeded >= before.succeeded
     assert after.submitted >= before.submitted
+
+
+@case(Has.RETENTION)
+async def a_result_is_dropped_before_the_end_is_forgotten(bench: Bench) -> None:
+    """Whoever asks then is told so: that it succeeded is known, with what is not."""
+    await bench.end(await bench.running("1"), Move.SUCCEEDED, result=b"[1]")
+    await trio.sleep(bench.suite.retention / 2)
+    outcome = (await bench.get("1")).outcome
+    assert outcome is not None
+    assert (outcome.value, outcome.stored) == (b"[1]", True)
+    await trio.sleep(bench.suite.retention)
+    task = await bench.get("1")
+    assert task.state is State.SUCCEEDED
+    assert task.outcome is not None
+    assert (task.outcome.value, task.outcome.stored) == (None, False)
+    assert [task.state for task in await bench.publish("1")] == [State.SUCCEEDED]
