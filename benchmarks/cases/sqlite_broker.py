@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-from trioqueue.brokers._sqlite import open_sqlite_broker
 
 from benchmarks import scratch
 from benchmarks.cases.stores import DEPTH
 from benchmarks.measure import Ledger, Sample, Stopwatch
 from trioqueue._model import Lease, Move, Options, Outcome, OutcomeKind, Settlement, Task
+from trioqueue.brokers._sqlite import open_sqlite_broker
 
 Broker = Any  # a RemoteBroker
 TYPE: Final = "no-op"
@@ -42,14 +42,14 @@ def _task(number: int) -> Task:
 
 
 async def _settle(broker: Broker, leases: Sequence[Lease], marks: bytearray) -> None:
-    ended = []
+    ended, numbers = [], []
     for lease in leases:
         settlement = Settlement(lease, Move.SUCCEEDED, Outcome(OutcomeKind.RETURNED))
         settlement.result = b"null"
         ended.append(settlement)
-    for lease, kept in zip(leases, await broker.settle(ended), strict=True):
-        # A refused one stays unmarked: lost, as far as this case is concerned.
-        marks[json.loads(lease.task.payload or b"")[0][0]] += kept
+        numbers.append(json.loads(lease.task.payload or b"")[0][0])
+    for number, kept in zip(numbers, await broker.settle(ended), strict=True):
+        marks[number] += kept  # one that is refused stays unmarked: lost, as far as we can tell
 
 
 async def complete(broker: Broker, most: int, marks: bytearray) -> None:

@@ -48,7 +48,7 @@ def drain(size: int, processes: int, synchronous: str) -> Sample:
     }
 
 
-async def _pace(broker: str, size: int) -> array[float]:
+async def _pace(broker: str, size: int) -> "array[float]":
     """Submit at random moments; when each submit was called."""
     submitted, draw = array("d"), random.Random(size)
     async with producer(broker) as (queue, task):
