@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import trio
 
@@ -25,7 +25,8 @@ BULK: Final = 5_000
 
 @asynccontextmanager
 async def opened(place: Path, synchronous: str) -> AsyncIterator[Broker]:
-    async with open_sqlite_broker(place / "queue.db", synchronous=synchronous) as broker:
+    mode: Literal["full", "normal"] = "full" if synchronous == "full" else "normal"
+    async with open_sqlite_broker(place / "queue.db", synchronous=mode) as broker:
         yield broker
 
 
