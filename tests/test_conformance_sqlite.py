@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from trioqueue.brokers._sqlite import SqliteBroker, open_sqlite_broker
-from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance
+from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance, Has
 
 
 class TestSqliteBroker(BrokerConformance, has=REMOTE_BROKER):
@@ -33,3 +33,20 @@ class TestSqliteBroker(BrokerConformance, has=REMOTE_BROKER):
 
     async def forget(self, bench: Bench) -> None:
         await trio.sleep(90_000)  # noqa: ASYNC116 - virtual seconds: ends are known for a day
+
+
+@pytest.mark.long
+class TestSqliteBrokerInThread(
+    BrokerConformance, has=REMOTE_BROKER - {Has.FORGETS, Has.RETENTION, Has.SKIPS}
+):
+    """The same on a real clock, where the file is the business of a thread."""
+
+    virtual = False
+    unit = 0.2
+
+    @pytest.fixture(autouse=True)
+    def store(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "jobs.db"
+
+    def open_broker(self, **options: Any) -> AbstractAsyncContextManager[SqliteBroker]:
+        return open_sqlite_broker(self.path, lease=10 * self.unit, **options)

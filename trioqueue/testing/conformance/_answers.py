@@ -174,7 +174,7 @@ async def _(bench: Bench) -> None:
 async def _(bench: Bench) -> None:
     (task,) = await bench.publish("1")
     await bench.inspector.cancel("1")
-    await bench.sleep(100)
+    await bench.sleep(20)
     await bench.promptly(bench.broker.wait_settled, task)
     assert task.state is State.CANCELLED
 

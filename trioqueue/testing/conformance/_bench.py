@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
+import trio.testing
 
 from ... import Counts, Event, Inspector, Move, Options, Outcome, OutcomeKind, State, fold
 from ..._broker import RemoteBroker
@@ -26,6 +27,10 @@ PLACES: Final = tuple(state.value for state in State)
 OPEN: Final = (State.SCHEDULED, State.READY, State.RUNNING)
 #: Units of time after which whoever still waits is taken to wait for good.
 A_WHILE: Final = 3.0
+#: Seconds by which a machine that has other work to do may be late, on a real clock.
+_PATIENCE: Final = 20.0
+#: Unix times are floats, and not exact.
+_ROUNDING: Final = 1e-5
 
 #: What the worker's verdict looks like, for each move that ends a lease.
 KINDS: Final = {
@@ -178,15 +183,35 @@ class Bench:
         """Let so many units of time pass."""
         await trio.sleep(self.seconds(units))
 
+    @property
+    def lease(self) -> float:
+        """For how many units of time a lease lasts."""
+        return self.broker.lease / self.suite.unit
+
     async def leases_expire(self) -> None:
         """Let more than a lease pass, and whoever sweeps sweep."""
         await trio.sleep(self.broker.lease * 1.5)
 
+    async def skip(self) -> None:
+        """Let three leases pass at once, while everybody is asleep."""
+        await trio.testing.wait_all_tasks_blocked()
+        self.suite.skip(3 * self.broker.lease)
+
     async def takes(self, call: Callable[..., Awaitable[object]], *args: Any) -> float:
-        """For how many units of time ``call`` waits."""
+        """For how many seconds ``call`` waits."""
         start = trio.current_time()
         await call(*args)
-        return (trio.current_time() - start) / self.suite.unit
+        return trio.current_time() - start
+
+    def about(self, seconds: float | None, units: float) -> bool:
+        """Whether a time is so many units: never less, and on a virtual clock hardly more."""
+        return seconds is not None and (
+            self.seconds(units) - _ROUNDING <= seconds < self._limit(units + 1)
+        )
+
+    def _limit(self, units: float) -> float:
+        """The seconds for which something is waited that should take so many units at most."""
+        return self.seconds(units) + (0 if self.suite.virtual else _PATIENCE)
 
     async def waits(self, call: Callable[..., Awaitable[object]], *args: Any) -> None:
         """``call`` must wait, as far as one can wait for that."""
@@ -200,7 +225,7 @@ class Bench:
         self, call: Callable[..., Awaitable[T]], *args: Any, units: float = 1.0
     ) -> T:
         """What ``call`` answers, which must be soon: within a unit of time."""
-        with trio.move_on_after(self.seconds(units)):
+        with trio.move_on_after(self._limit(units)):
             return await call(*args)
         msg = "it should have returned by now"
         raise AssertionError(msg)
@@ -316,8 +341,3 @@ def _seen(task: Task) -> tuple[object, ...]:
     numbers = (0, 0, 0) if trail is None else (trail.losses, trail.interruptions, trail.snoozes)
     kind = None if task.outcome is None else task.outcome.kind
     return (task.state, task.deliveries, task.failures, *numbers, kind)
-
-
-def near(value: float, expected: float, slack: float) -> bool:
-    """Whether a time is what it should be: never early, and late by less than ``slack``."""
-    return expected - 1e-6 <= value < expected + slack

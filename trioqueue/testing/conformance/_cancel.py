@@ -6,7 +6,7 @@ from ... import Move, OutcomeKind, State
 from ..._model import Outcome, Settlement
 from ._bench import Bench
 from ._case import Has, case
-from ._places import ENDED, bring
+from ._places import ENDED, LATER, bring
 
 
 @case(each=["ready", "scheduled", "retried", "snoozed", "released", "revoked", "replayed"])
@@ -19,7 +19,7 @@ async def a_waiting_task_is_cancelled_at_once(bench: Bench, place: str) -> None:
     assert task.outcome is not None
     assert task.outcome.kind is OutcomeKind.CANCELLED
     await bench.promptly(bench.broker.wait_settled, known)
-    await bench.sleep(60)
+    await bench.sleep(LATER + 1)
     assert await bench.claimed() == []
     assert (await bench.counts()).cancelled == 1
     assert [task.id for task in await bench.publish("2", key="k")] == ["2"], "its key is free"

@@ -102,7 +102,7 @@ async def an_unknown_type_is_never_taken(bench: Bench) -> None:
     await bench.publish("2", type="known")
     assert await bench.claimed(9, room={"known": 9}) == ["2"]
     await bench.end(bench.held["2"], Move.SUCCEEDED)
-    await bench.sleep(50)
+    await bench.sleep(20)
     assert await bench.claimed(9, room={"known": 9}) == []
     task = await bench.get("1")
     assert (task.state, task.deliveries) == (State.READY, 0)

@@ -27,7 +27,7 @@ async def a_dead_letter_keeps_all_that_is_needed_to_run_it_again(bench: Bench) -
 @case()
 async def a_dead_task_is_not_run_again_by_itself(bench: Bench) -> None:
     await bench.dead("1")
-    await bench.sleep(100)
+    await bench.sleep(20)
     assert await bench.claimed() == []
     assert await bench.state("1") is State.DEAD
 

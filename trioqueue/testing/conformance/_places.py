@@ -34,7 +34,7 @@ _MOVES: Final = {
     "cancelled_running": Move.CANCELLED,
 }
 #: Units of time until what is scheduled is due.
-LATER: Final = 50.0
+LATER: Final = 20.0
 
 
 async def bring(bench: Bench, task_id: str, to: str, **options: Any) -> None:

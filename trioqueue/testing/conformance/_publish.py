@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from ... import InvalidTask, Move, OutcomeKind, QueueClosed, State
-from ._bench import PAYLOAD, Bench, near, raised
+from ._bench import PAYLOAD, Bench, raised
 from ._case import Has, case
 
 PAYLOADS = {
@@ -134,7 +134,7 @@ async def a_delayed_task_is_ready_when_it_is_due_and_not_before(bench: Bench) ->
     assert task.state is State.SCHEDULED
     assert (await bench.counts()).scheduled == 1
     assert await bench.claimed() == []
-    assert near(await bench.takes(bench.broker.wait_ready), 5, 1)
+    assert bench.about(await bench.takes(bench.broker.wait_ready), 5)
     assert await bench.claimed() == ["1"]
 
 

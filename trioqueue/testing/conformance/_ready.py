@@ -94,7 +94,7 @@ async def wait_ready_wakes_when_everything_is_resumed(bench: Bench) -> None:
 @case(each=[Move.RETRIED, Move.SNOOZED])
 async def wait_ready_wakes_when_a_task_is_due_again(bench: Bench, move: Move) -> None:
     await bench.end(await bench.running("1"), move, delay=4)
-    assert 4 <= await bench.takes(bench.broker.wait_ready) + 1e-6 < 5
+    assert bench.about(await bench.takes(bench.broker.wait_ready), 4)
     assert await bench.claimed() == ["1"]
 
 
@@ -109,7 +109,7 @@ async def wait_ready_wakes_early_for_a_task_that_is_due_earlier(bench: Bench) ->
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(publish_soon)
-        assert 3 <= await bench.takes(bench.broker.wait_ready) + 1e-6 < 4
+        assert bench.about(await bench.takes(bench.broker.wait_ready), 3)
 
 
 @case()
@@ -148,7 +148,7 @@ async def wait_ready_does_not_spin(bench: Bench, cause: str) -> None:
         await bench.inspector.pause()
     if cause == "delayed":
         await bench.claim()
-        await bench.publish("2", type="mine", delay=500)
+        await bench.publish("2", type="mine", delay=20)
     queues = ["mine"] if cause == "foreign_queue" else None
     returned = 0
     with trio.move_on_after(bench.seconds(10)):

@@ -69,7 +69,7 @@ async def renew_tells_what_is_to_be_cancelled(bench: Bench) -> None:
 async def _hold(bench: Bench, lease: Lease, leases: int) -> None:
     """Renew as a worker does, for the time of so many leases."""
     for _ in range(3 * leases):
-        await bench.sleep(bench.broker.lease / bench.suite.unit / 3)
+        await bench.sleep(bench.lease / 3)
         assert list(await bench.broker.renew([lease])) == []
 
 
@@ -102,8 +102,7 @@ async def a_lease_that_is_not_renewed_is_lost(bench: Bench) -> None:
 async def a_worker_that_waits_is_woken_for_a_lost_lease(bench: Bench) -> None:
     """Within a lease and a sweep, which comes at least once a lease."""
     await bench.running("1")
-    limit = 2 * bench.broker.lease / bench.suite.unit
-    assert await bench.takes(bench.broker.wait_ready) <= limit
+    await bench.promptly(bench.broker.wait_ready, units=2 * bench.lease)
     assert await bench.claimed() == ["1"]
 
 
@@ -136,7 +135,7 @@ async def only_what_was_not_renewed_is_lost(bench: Bench) -> None:
 async def the_clock_alone_takes_no_lease_away(bench: Bench, move: Move) -> None:
     """A sweep does: until it has come, whoever holds the lease may settle."""
     lease = await bench.running("1")
-    bench.suite.skip(bench.broker.lease * 3)
+    await bench.skip()
     assert await bench.settle(verdict(lease, move, bench.seconds(9))) == [True]
     assert (await bench.get("1")).trace().losses == 0
 
@@ -144,7 +143,7 @@ async def the_clock_alone_takes_no_lease_away(bench: Bench, move: Move) -> None:
 @case(Has.SKIPS)
 async def a_late_renewal_before_the_sweep_keeps_the_lease(bench: Bench) -> None:
     lease = await bench.running("1")
-    bench.suite.skip(bench.broker.lease * 3)
+    await bench.skip()
     assert list(await bench.broker.renew([lease])) == []
     await bench.sleep(1)
     assert await bench.claimed() == []

@@ -26,10 +26,7 @@ class BrokerConformance:
             def store(self, tmp_path):
                 self.path = tmp_path / "tasks.db"
 
-            #: Seconds for which results are kept (`Has.RETENTION`).
-    retention: ClassVar[float] = 86_400.0
-
-    def open_broker(self, **options):
+            def open_broker(self, **options):
                 return open_my_broker(self.path, lease=10, **options)
 
     ``has``: what the broker has, see `Has`; a case that needs more is not there at all. Each case
@@ -45,6 +42,8 @@ class BrokerConformance:
     unit: ClassVar[float] = 1.0
     #: How many leases a task may lose; one more makes it a dead letter.
     max_losses: ClassVar[int] = MAX_LOSSES
+    #: Seconds for which results are kept (`Has.RETENTION`).
+    retention: ClassVar[float] = 86_400.0
 
     def open_broker(self, **options: Any) -> AbstractAsyncContextManager[Any]:
         """The async context manager that yields the open broker.

@@ -7,7 +7,7 @@ import trio
 from ... import Move, State, UnknownTask
 from ._bench import Bench, raised, verdict
 from ._case import Has, case
-from ._places import ENDED, LIVE, bring
+from ._places import ENDED, LATER, LIVE, bring
 
 
 @case(each=LIVE)
@@ -29,14 +29,14 @@ async def the_id_of_an_ended_task_answers_with_its_end(bench: Bench, place: str)
     assert (again.id, again.state) == ("1", ENDED[place])
     assert again.outcome is not None
     assert await bench.picture() == before
-    await bench.sleep(60)
+    await bench.sleep(LATER + 1)
     assert await bench.claimed() == []
 
 
 @case(each=ENDED)
 async def the_end_of_a_task_is_known_for_a_while(bench: Bench, place: str) -> None:
     await bring(bench, "1", place)
-    await bench.sleep(600)
+    await bench.sleep(LATER)
     task = await bench.get("1")
     assert task.state is ENDED[place]
     assert task.outcome is not None
