@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
+from .._broker import WorkerRecord
 from .._decide import record_error
 from .._errors import BrokerFailed, IllegalMove, InvalidTask
-from .._events import Emitter
 from .._ki import protected
-from .._letters import DeadLetter
 from .._model import (
     MAX_LOSSES,
     TERMINAL,
@@ -39,9 +36,10 @@ from . import _sqlite_look as look
 from . import _sqlite_moves as moves
 from . import _sqlite_operate as operate
 from ._sqlite_clocks import choose_clocks
-from ._sqlite_jobs import DRAINED, READY, SETTLED, Job, Probe, Wait
+from ._sqlite_inspector import Desk, SqliteInspector
 from ._sqlite_jobs import PROBES as PROBES
-from ._sqlite_tend import Happened
+from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
+from ._sqlite_settle import Settled, settle
 from ._sqlite_tx import Setting
 
 if TYPE_CHECKING:
@@ -54,43 +52,10 @@ _MARGIN: Final = 0.05
 _RAISED_KEPT: Final = 256
 
 
-class Desk(Protocol):
-    """Where jobs are handed in: a thread of its own, or, on a virtual clock, none."""
-
-    async def open(self, *, create: bool) -> None: ...
-    async def close(self) -> None: ...
-    async def do(self, job: Job) -> Any: ...
-    async def wait(self, wait: Wait) -> Any: ...
-
-
 @final
 @protected
-class SqliteBroker:
+class SqliteBroker(SqliteInspector):
     """See `RemoteBroker`. Opened by `open_sqlite_broker`, by any number of processes at once."""
-
-    def __init__(self, setting: Setting, start: Callable[[SqliteBroker], Desk]) -> None:
-        self.events: Final = Emitter()
-        self.identity: Final = setting.identity
-        self.lease: Final = setting.lease
-        self._clocks = setting.clocks
-        self._held: dict[int, Lease] = {}  # {seq: the lease that is held here}
-        # {id: what its handler raised here}, of the last ones: for the cause of a TaskFailed.
-        self._raised: OrderedDict[str, BaseException] = OrderedDict()
-        self._on_cancel: Callable[[Lease], object] | None = None
-        self._on_dead: Callable[[Task], object] | None = None
-        self._desk = start(self)
-
-    def lease_time(self) -> float:
-        """See `RemoteBroker`."""
-        return self._clocks.lease()
-
-    def watch(
-        self,
-        on_cancel: Callable[[Lease], object] | None,
-        on_dead: Callable[[Task], object] | None,
-    ) -> None:
-        """See `RemoteBroker`."""
-        self._on_cancel, self._on_dead = on_cancel, on_dead
 
     # --- producers --------------------------------------------------------------------------------
 
@@ -180,15 +145,13 @@ class SqliteBroker:
         """See `Broker`."""
         for settlement in settlements:
             _record(settlement)
-        run = partial(moves.settle, settlements=settlements)
+        run = partial(settle, settlements=settlements)
         kept: Sequence[bool] = await self._desk.do(
             Job("settle", run, partial(self._settled, settlements))
         )
         return kept
 
-    def _settled(
-        self, settlements: Sequence[Settlement], settled: Sequence[moves.Settled]
-    ) -> list[bool]:
+    def _settled(self, settlements: Sequence[Settlement], settled: Sequence[Settled]) -> list[bool]:
         for settlement, ended in zip(settlements, settled, strict=True):
             lease, outcome = settlement.lease, settlement.outcome
             task = lease.task
@@ -210,7 +173,7 @@ class SqliteBroker:
                 self._tell_settled(settlement, ended, attempt)
         return [ended.kept for ended in settled]
 
-    def _tell_settled(self, settlement: Settlement, ended: moves.Settled, attempt: int) -> None:
+    def _tell_settled(self, settlement: Settlement, ended: Settled, attempt: int) -> None:
         task, move = settlement.lease.task, settlement.move
         delay = settlement.delay if move in {Move.RETRIED, Move.SNOOZED} else None
         if ended.due:  # two moves in one: each is told with the state after it
@@ -225,170 +188,6 @@ class SqliteBroker:
     async def register(self, worker: WorkerRecord) -> None:
         """See `RemoteBroker`."""
         await self._desk.do(Job("register", partial(operate.register, worker=worker)))
-
-    # --- leases held here -------------------------------------------------------------------------
-
-    def _let_go(self, lease: Lease) -> None:
-        """A lease is over."""
-        task = lease.task
-        if self._held.get(task.order) is lease:
-            del self._held[task.order]
-        if task.lease is lease:
-            task.lease = None
-
-    def _ask(self, lease: Lease) -> None:
-        """The cancellation of a lease held here was requested: tell its holder, once."""
-        if not lease.cancel_requested:
-            lease.cancel_requested = True
-            if self._on_cancel is not None:
-                self._on_cancel(lease)
-
-    def _asked(self, running: Sequence[tuple[int, int]]) -> None:
-        """Of all running tasks, these are to be cancelled: others have asked."""
-        for seq, token in running:
-            lease = self._held.get(seq)
-            if lease is not None and lease.token == token:
-                self._ask(lease)
-
-    def _tell(self, happened: Sequence[Happened]) -> None:
-        """Tell of moves that no worker made, and of what follows from them."""
-        for move, at, task in happened:
-            lease = self._held.get(task.order)
-            if self.events.observers:
-                self.events.task(move, at, task, outcome=task.outcome)
-            if move in {Move.LOST, Move.DIED}:
-                if lease is not None and lease.token == task.deliveries:
-                    self._let_go(lease)
-                    lease.lost = True
-                    if self._on_cancel is not None:
-                        self._on_cancel(lease)
-                if move is Move.DIED and self._on_dead is not None:
-                    self._on_dead(task)
-
-    # --- inspector --------------------------------------------------------------------------------
-
-    async def get(self, task_id: str) -> Task | None:
-        """See `Inspector`."""
-        task: Task | None = await self._look(partial(look.get, task_id=task_id))
-        return task
-
-    async def cancel(self, task_id: str) -> bool:
-        """See `Inspector`."""
-        run = partial(operate.cancel, task_id=task_id)
-        done: bool = await self._desk.do(Job("cancel", run, self._cancelled))
-        return done
-
-    def _cancelled(self, did: Happened | operate.Asked | bool) -> bool:
-        if isinstance(did, Happened):
-            self._tell((did,))
-        elif isinstance(did, operate.Asked):
-            if self.events.observers:
-                self.events.task("cancel_requested", did.at, did.task)
-            self._asked([(did.task.order, did.task.deliveries)])
-        return did is not False
-
-    async def revoke(self, task_id: str) -> bool:
-        """See `Inspector`."""
-        run = partial(operate.revoke, task_id=task_id)
-        done: bool = await self._desk.do(Job("revoke", run, self._did))
-        return done
-
-    def _did(self, did: Happened | bool) -> bool:
-        if isinstance(did, Happened):
-            self._tell((did,))
-        return did is not False
-
-    async def pause(self, queue: str | None = None) -> None:
-        """See `Inspector`."""
-        await self._desk.do(Job("pause", partial(operate.pause, queue=queue)))
-
-    async def resume(self, queue: str | None = None) -> None:
-        """See `Inspector`."""
-        await self._desk.do(Job("resume", partial(operate.resume, queue=queue)))
-
-    async def tasks(
-        self,
-        state: State | None = None,
-        *,
-        type: str | None = None,
-        queue: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Task]:
-        """See `Inspector`. Of the ended ones: those that are kept still."""
-        run = partial(look.tasks, state=state, type_=type, queue=queue, limit=limit)
-        found: Sequence[Task] = await self._look(run)
-        return found
-
-    async def dead_letters(
-        self,
-        type: str | None = None,
-        *,
-        error: str | None = None,
-        older_than: float = 0.0,
-        limit: int | None = None,
-    ) -> Sequence[DeadLetter]:
-        """See `Inspector`."""
-        run = partial(
-            look.dead_letters, type_=type, error=error, older_than=older_than, limit=limit
-        )
-        found: Sequence[DeadLetter] = await self._look(run)
-        return found
-
-    async def replay(self, task_id: str) -> Task:
-        """See `Inspector`."""
-        job = Job("replay", partial(operate.replay, task_id=task_id), self._replayed)
-        task: Task = await self._desk.do(job)
-        return task
-
-    def _replayed(self, did: Happened) -> Task:
-        self._tell((did,))
-        return did.task
-
-    async def purge(self, task_id: str) -> None:
-        """See `Inspector`."""
-        run = partial(operate.purge, task_id=task_id)
-        await self._desk.do(Job("purge", run, self._did))
-
-    async def counts(self) -> Counts:
-        """See `Inspector`."""
-        counts: Counts = await self._look(look.counts)
-        return counts
-
-    async def lanes(self) -> Sequence[LaneCounts]:
-        """See `Inspector`."""
-        lanes: Sequence[LaneCounts] = await self._look(look.lanes)
-        return lanes
-
-    async def paused(self) -> tuple[bool, Sequence[str]]:
-        """See `Inspector`."""
-        paused: tuple[bool, Sequence[str]] = await self._look(look.paused)
-        return paused
-
-    async def workers(self) -> Sequence[WorkerRecord]:
-        """See `Inspector`."""
-        workers: Sequence[WorkerRecord] = await self._look(look.workers)
-        return workers
-
-    async def history(self, task_id: str) -> Sequence[HistoryEntry]:
-        """See `Inspector`."""
-        entries: Sequence[HistoryEntry] = await self._look(partial(look.history, task_id=task_id))
-        return entries
-
-    async def is_drained(self, types: Collection[str], queues: Collection[str] | None) -> bool:
-        """See `Inspector`."""
-        drained: bool = await self._look(partial(look.is_drained, types=types, queues=queues))
-        return drained
-
-    async def wait_drained(self, types: Collection[str], queues: Collection[str] | None) -> None:
-        """See `RemoteBroker`."""
-
-        def run(at: look.Look) -> bool | None:
-            return look.is_drained(at, types, queues) or None
-
-        await self._desk.wait(Wait(DRAINED, run))
-
-    async def _look(self, run: Callable[[look.Look], Any]) -> Any:
-        return await self._desk.do(Job("look", run, writes=False))
 
 
 # --- what a settlement does to the objects here --------------------------------------------------
@@ -412,7 +211,7 @@ def _record(settlement: Settlement) -> None:
         outcome.error = record_error(outcome, settlement.lease.task.attempt)
 
 
-def _apply(task: Task, settlement: Settlement, ended: moves.Settled) -> None:
+def _apply(task: Task, settlement: Settlement, ended: Settled) -> None:
     """Make the holder's own copy of a task what the stored one is now."""
     task.state = ended.state
     if settlement.move is Move.SUCCEEDED:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import apsw
 
 from .._errors import BrokerFailed, TrioqueueError
+from ._sqlite_db import Database
 from ._sqlite_errors import is_busy, translate
 from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
 from ._sqlite_look import Look, ended_since
@@ -49,7 +50,7 @@ class Engine:
         self.failed: str | None = None
         self._synchronous = synchronous
         self._tell = tell
-        self._db: apsw.Connection | None = None
+        self._db: Database | None = None
         self._execute: Any = None
         self._inode: tuple[int, int] = (0, 0)
         self._version = 0  # of the data, as far as others have changed them
@@ -78,7 +79,8 @@ class Engine:
 
     def _open(self, *, create: bool) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
-        db = self._db = apsw.Connection(self.path, flags, statementcachesize=_STATEMENTS)
+        db = cast("Database", apsw.Connection(self.path, flags, statementcachesize=_STATEMENTS))
+        self._db = db
         db.set_busy_timeout(0)
         if db.pragma("journal_mode", "wal") != "wal":
             msg = f"{self.name} cannot have a write-ahead log, which its file system must support"
@@ -168,12 +170,26 @@ class Engine:
             self.alarms = Alarms(tx.now + 1.0, tx.lease_now + 1.0)
             return jobs
 
+    def rings(self) -> bool:
+        """Whether it is time to do what time has brought about, without being asked to.
+
+        A little late for leases: a process that was asleep may settle what it had finished.
+        """
+        return self.alarms.passed(self.setting, self.setting.margin)
+
+    def until_alarm(self) -> float:
+        """Seconds until it rings."""
+        return self.alarms.wait(self.setting, self.setting.margin)
+
     def _tend_first(self, jobs: list[Job]) -> list[Job]:
         """With what time has brought about done first, if anything has."""
         if any(job.verb == "claim" for job in jobs):
             # Others may have set alarms since, and a claim must not miss what is due.
             self.alarms = next_alarms(self._execute, self.setting)
-        if not self.alarms.passed(self.setting) or (jobs and jobs[0].alone):
+            passed = self.alarms.passed(self.setting)
+        else:
+            passed = self.rings()
+        if not passed or (jobs and jobs[0].alone):
             return jobs
         # But for what shows that a lease is alive: it may have expired, it was not revoked yet.
         living = [job for job in jobs if job.verb in {"settle", "renew"}]

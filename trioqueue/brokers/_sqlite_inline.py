@@ -62,12 +62,11 @@ class InlineDesk:
 
     async def run_alarms(self) -> None:
         """Do what time brings about, until cancelled."""
-        setting = self._engine.setting
         while True:
             self._changed = trio.Event()
-            with trio.move_on_after(max(0.0, self._engine.alarms.wait(setting))):
+            with trio.move_on_after(max(0.0, self._engine.until_alarm())):
                 await self._changed.wait()
-            if self._engine.alarms.passed(setting):
+            if self._engine.rings():
                 try:
                     self._commit([])
                 except TrioqueueError as error:

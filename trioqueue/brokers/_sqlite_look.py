@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import Any, Final, final
 
 from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
 from .._errors import QueuePaused, UnknownTask
 from .._letters import DeadLetter, dead_letter
 from .._model import Move, State, Task
+from ._sqlite_db import Database, Execute
 from ._sqlite_moves import open_lanes
 from ._sqlite_rows import COLUMNS, read_history, snapshot
 from ._sqlite_schema import DEAD, MOVES, READY, RUNNING, SCHEDULED, STATES
 from ._sqlite_tx import Setting
-
-if TYPE_CHECKING:
-    import apsw
 
 _TASKS: Final = f"SELECT {COLUMNS} FROM tasks t JOIN lanes l ON l.id = t.lane WHERE "
 
@@ -25,9 +23,9 @@ _TASKS: Final = f"SELECT {COLUMNS} FROM tasks t JOIN lanes l ON l.id = t.lane WH
 class Look:
     """One look, in one read transaction. ``now``: Unix time."""
 
-    def __init__(self, db: apsw.Connection, setting: Setting) -> None:
+    def __init__(self, db: Database, setting: Setting) -> None:
         self.db = db
-        self.execute: Any = db.cursor().execute
+        self.execute: Execute = db.cursor().execute
         self.setting = setting
         self.now = setting.clocks.wall()
 
@@ -175,7 +173,7 @@ WHERE scheduled > 0 OR ready > 0 OR running > 0 ORDER BY queue, type"""
 def lanes(look: Look) -> list[LaneCounts]:
     """The open tasks by queue and type."""
     everything, single = paused(look)
-    oldest = dict(look.execute(_OLDEST).fetchall())
+    oldest: dict[int, float] = dict(look.execute(_OLDEST).fetchall())
     return [
         LaneCounts(
             *(queue, type_, scheduled, ready, running),

@@ -8,29 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import merge
-from typing import Any, Final, NamedTuple, final
+from typing import Final, NamedTuple
 
-from .._model import ERRORS_KEPT, ErrorRecord, Lease, Move, OutcomeKind, Settlement, State, Task
+from .._model import Lease, Move, State, Task
+from ._sqlite_db import Execute, Row
 from ._sqlite_rows import (
-    decode_errors,
-    encode_error,
-    encode_errors,
-    front,
     options,
-    outcome_flags,
     place,
     priority_at,
-    shorten,
     trail,
 )
 from ._sqlite_schema import (
-    CANCELLED,
     DEAD,
     READY,
     RUNNING,
     SCHEDULED,
-    STATES,
-    SUCCEEDED,
 )
 from ._sqlite_tx import Tx
 
@@ -132,7 +124,7 @@ class Lane(NamedTuple):
 
 
 def open_lanes(
-    execute: Any, types: Collection[str] | None, queues: Collection[str] | None
+    execute: Execute, types: Collection[str] | None, queues: Collection[str] | None
 ) -> list[Lane]:
     """The lanes that have ready tasks, among these."""
     lanes = (Lane(*row) for row in execute(_LANES).fetchall())
@@ -151,7 +143,7 @@ def claim(
     lanes = {lane.id: lane for lane in open_lanes(tx.execute, types, queues)}
     until = tx.lease_now + tx.setting.lease
     texts = (f"{_STARTED} {tx.now:.3f} ", f" {tx.setting.identity}\n")
-    rows: list[Any] = []
+    rows: list[Row] = []
     for lane, number in _shares(tx, lanes.values(), room, most):
         taken = tx.execute(_CLAIM, (until, *texts, lane, number)).fetchall()
         tx.count(_STARTED, lane, READY, RUNNING, len(taken))
@@ -197,7 +189,7 @@ def _shares(
     return list(shares.items())
 
 
-def _lease(row: Any, lane: Lane, expires: float) -> Lease:
+def _lease(row: Row, lane: Lane, expires: float) -> Lease:
     where, seq, task_id, payload, key, timeout, task_expires, delay, accepted_at = row[:9]
     deliveries, failures, losses, interruptions, snoozes, errors, asked = row[9:16]
     opts = options(lane.queue, priority_at(where), timeout, task_expires, delay, key)
@@ -239,173 +231,3 @@ def renew(tx: Tx, leases: Iterable[Lease]) -> Renewed:
         elif rows[0][0]:
             renewed.asked.append(lease)
     return renewed
-
-
-# --- settle --------------------------------------------------------------------------------------
-
-_SUCCEED: Final = f"""
-UPDATE tasks SET state = {SUCCEEDED}, settled = deliveries, lease_until = NULL, finish = ?,
-    ended_at = ?, kind = ?, flags = ?, duration = ?, error = ?, result = ?, payload = NULL,
-    history = history || ?
-WHERE seq = ? AND deliveries = ? AND state = {RUNNING}"""
-_SETTLED: Final = "SELECT settled FROM tasks WHERE seq = ?"
-_HELD: Final = f"""
-SELECT lane, place, failures, losses, interruptions, snoozes, errors, history FROM tasks
-WHERE seq = ? AND deliveries = ? AND state = {RUNNING}"""
-_END: Final = f"""
-UPDATE tasks SET state = ?, settled = deliveries, lease_until = NULL, finish = ?, ended_at = ?,
-    kind = ?, flags = ?, duration = ?, error = ?, failures = ?, errors = ?, history = ?,
-    payload = CASE WHEN ? = {DEAD} THEN payload END
-WHERE seq = ?"""
-_RETURN: Final = """
-UPDATE tasks SET state = ?, settled = deliveries, lease_until = NULL, place = ?, due = ?,
-    failures = ?, interruptions = ?, snoozes = ?, errors = ?, history = ?
-WHERE seq = ?"""
-
-
-@final
-class Settled:
-    """What became of one settlement, for the Trio thread to tell. ``state``: ``None``, if nothing.
-
-    ``due``: the task became ready at once.
-    """
-
-    __slots__ = (
-        *("at", "due", "errors", "failures", "interruptions", "kept", "repeated", "snoozes"),
-        "state",
-    )
-
-    def __init__(self, at: float, *, kept: bool, repeated: bool = False) -> None:
-        self.at = at
-        self.kept = kept
-        self.repeated = repeated
-        self.state: State | None = None
-        self.due = False
-        self.failures = 0
-        self.interruptions = 0
-        self.snoozes = 0
-        self.errors: tuple[ErrorRecord, ...] = ()
-
-
-def settle(tx: Tx, settlements: Iterable[Settlement]) -> list[Settled]:
-    """End each lease, if it is the current one."""
-    return [
-        _succeed(tx, one) if one.move is _SUCCEEDED else _settle(tx, one) for one in settlements
-    ]
-
-
-def _succeed(tx: Tx, settlement: Settlement) -> Settled:
-    lease, outcome = settlement.lease, settlement.outcome
-    task = lease.task
-    finish = tx.counter + 1
-    tx.execute(
-        _SUCCEED,
-        (
-            *(finish, tx.now, outcome.kind, outcome_flags(outcome), outcome.duration),
-            *(encode_error(outcome.error), settlement.result),
-            tx.entry(_SUCCEEDED, lease.token, by_worker=True),
-            *(task.order, lease.token),
-        ),
-    )
-    if not tx.db.changes():
-        return _too_late(tx, settlement)
-    tx.counter = finish
-    tx.settled[task.order, lease.token] = outcome
-    tx.count(_SUCCEEDED, tx.lane(task.options.queue, task.type), RUNNING, SUCCEEDED)
-    tx.ended.append(task.id)
-    settled = Settled(tx.now, kept=True)
-    settled.state = State.SUCCEEDED
-    settled.failures = task.failures
-    return settled
-
-
-def _too_late(tx: Tx, settlement: Settlement) -> Settled:
-    """The lease is over: ended by this very settlement (a repeat), or otherwise (a zombie)."""
-    lease = settlement.lease
-    row = tx.execute(_SETTLED, (lease.task.order,)).fetchone()
-    repeated = row is not None and row[0] == lease.token
-    before = tx.settled.get((lease.task.order, lease.token), lease.settled)
-    if before is not None and before is not settlement.outcome:
-        repeated = False
-    tx.refused += not repeated
-    return Settled(tx.now, kept=repeated, repeated=repeated)
-
-
-def _settle(tx: Tx, settlement: Settlement) -> Settled:
-    """Any end but success."""
-    lease, outcome, move = settlement.lease, settlement.outcome, settlement.move
-    task = lease.task
-    rows = tx.execute(_HELD, (task.order, lease.token)).fetchall()
-    if not rows:
-        return _too_late(tx, settlement)
-    lane, where, failures, _, interruptions, snoozes, errors, history = rows[0]
-    tx.settled[task.order, lease.token] = outcome
-    settled = Settled(tx.now, kept=True)
-    settled.failures = failures + settlement.failed
-    settled.interruptions, settled.snoozes = interruptions, snoozes
-    settled.errors = decode_errors(errors)
-    if outcome.error is not None:
-        settled.errors = (*settled.errors, outcome.error)[-ERRORS_KEPT:]
-    history = shorten(history + tx.entry(move, lease.token, by_worker=True))
-    state = _STATE_AFTER[move]
-    if state >= DEAD:
-        _end(tx, settlement, settled, state, history)
-    else:
-        state = _give_back(tx, settlement, settled, where, history)
-    settled.state = STATES[state]
-    # Due at once, it moved twice: where it ends up is counted with the second move.
-    tx.count(move, lane, RUNNING, SCHEDULED if settled.due else state)
-    if settled.due:
-        tx.count(Move.DUE, lane, SCHEDULED, state)
-    return settled
-
-
-_STATE_AFTER: Final = {
-    Move.DIED: DEAD,
-    Move.CANCELLED: CANCELLED,
-    Move.RELEASED: READY,
-    Move.RETRIED: SCHEDULED,
-    Move.SNOOZED: SCHEDULED,
-}
-
-
-def _end(tx: Tx, settlement: Settlement, settled: Settled, state: int, history: str) -> None:
-    outcome, task = settlement.outcome, settlement.lease.task
-    tx.execute(
-        _END,
-        (
-            *(state, tx.next_order(), tx.now, outcome.kind, outcome_flags(outcome)),
-            *(outcome.duration, encode_error(outcome.error), settled.failures),
-            *(encode_errors(settled.errors), history, state, task.order),
-        ),
-    )
-    tx.ended.append(task.id)
-
-
-def _give_back(tx: Tx, settlement: Settlement, settled: Settled, where: int, history: str) -> int:
-    """The task waits again; returns its state."""
-    task, move = settlement.lease.task, settlement.move
-    priority = priority_at(where)
-    state, due = READY, None
-    if move is Move.RELEASED:
-        # What was never started was not interrupted.
-        settled.interruptions += settlement.outcome.kind is not OutcomeKind.HANDED_BACK
-        where = front(priority, task.order)
-    else:
-        settled.snoozes += move is Move.SNOOZED
-        if settlement.delay > 0:
-            state, due = SCHEDULED, tx.now + settlement.delay
-            tx.next_due = min(tx.next_due, due)
-        else:
-            settled.due = True
-            where = place(priority, tx.next_order())
-            history += tx.entry(Move.DUE, settlement.lease.token, by_worker=False)
-    tx.made_ready |= state == READY
-    tx.execute(
-        _RETURN,
-        (
-            *(state, where, due, settled.failures, settled.interruptions, settled.snoozes),
-            *(encode_errors(settled.errors), history, task.order),
-        ),
-    )
-    return state

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .._errors import BrokerFailed
 from .._model import Move, State
-
-if TYPE_CHECKING:
-    import apsw
+from ._sqlite_db import Database
 
 #: "trio" in ASCII, in the file's header: so that nobody's own tables are taken for ours.
 APPLICATION_ID: Final = 0x7472696F
@@ -121,20 +119,20 @@ CREATE TABLE workers (
 """
 
 
-def _create(db: apsw.Connection) -> None:
+def _create(db: Database) -> None:
     db.execute(_VERSION_1)
     db.execute("INSERT INTO meta (one, boot) VALUES (1, '')")
     db.pragma("application_id", APPLICATION_ID)
 
 
 #: {version: how to get there from the one before}. A release adds a step and changes none.
-MIGRATIONS: Final[Mapping[int, Callable[[apsw.Connection], None]]] = MappingProxyType({1: _create})
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = MappingProxyType({1: _create})
 
 
 def migrate(
-    db: apsw.Connection,
+    db: Database,
     name: str,
-    migrations: Mapping[int, Callable[[apsw.Connection], None]] = MIGRATIONS,
+    migrations: Mapping[int, Callable[[Database], None]] = MIGRATIONS,
 ) -> None:
     """Bring the schema up to date, inside of a write transaction. Raises `BrokerFailed`."""
     found: int = db.pragma("user_version")
@@ -145,7 +143,7 @@ def migrate(
             "upgrade trioqueue here, or use the file with the version that wrote it"
         )
         raise BrokerFailed(msg)
-    tables = db.execute("SELECT count(*) FROM sqlite_schema").get
+    tables = db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
     if tables and db.pragma("application_id") != APPLICATION_ID:
         msg = f"{name} holds the tables of another program: give the broker a file of its own"
         raise BrokerFailed(msg)

@@ -6,15 +6,13 @@ All of it goes in batches, so that nobody else waits long for the lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from .._model import ERRORS_KEPT, ErrorRecord, Move, Outcome, OutcomeKind, Task
+from ._sqlite_db import Database, Execute, Row
 from ._sqlite_rows import encode_error, encode_errors, front, place, shorten, snapshot
 from ._sqlite_schema import DEAD, EXPIRED, READY, RUNNING, SCHEDULED, STATES
 from ._sqlite_tx import Setting, Tx
-
-if TYPE_CHECKING:
-    import apsw
 
 #: Tasks moved in one transaction by one kind of alarm.
 BATCH: Final = 500
@@ -34,15 +32,15 @@ class Alarms(NamedTuple):
     wall: float
     lease: float
 
-    def passed(self, setting: Setting) -> bool:
-        """Whether it is time."""
+    def passed(self, setting: Setting, slack: float = 0.0) -> bool:
+        """Whether it is time. ``slack``: for leases this is later."""
         clocks = setting.clocks
-        return clocks.wall() >= self.wall or clocks.lease() >= self.lease
+        return clocks.wall() >= self.wall or clocks.lease() >= self.lease + slack
 
-    def wait(self, setting: Setting) -> float:
+    def wait(self, setting: Setting, slack: float = 0.0) -> float:
         """How many seconds remain."""
         clocks = setting.clocks
-        return min(self.wall - clocks.wall(), self.lease - clocks.lease())
+        return min(self.wall - clocks.wall(), self.lease + slack - clocks.lease())
 
     def sooner(self, wall: float, lease: float) -> Alarms:
         """These, or sooner."""
@@ -62,7 +60,7 @@ ORDER BY finish LIMIT 1"""
 _FAR: Final = float("inf")
 
 
-def next_alarms(execute: Any, setting: Setting) -> Alarms:
+def next_alarms(execute: Execute, setting: Setting) -> Alarms:
     """When something is to be done next. Four looks at the heads of indexes."""
     due, expires_at, lease_until, ended_at = execute(_NEXT).fetchall()[0]
     wall = min(_FAR if due is None else due, _FAR if expires_at is None else expires_at)
@@ -187,9 +185,9 @@ def lose(tx: Tx, task: Task) -> Happened:
     return moved(tx, move, task, RUNNING, DEAD)
 
 
-def end_other_boots(db: apsw.Connection, boot: str) -> None:
+def end_other_boots(db: Database, boot: str) -> None:
     """Let every lease of another boot be over. Inside of a write transaction, when opening."""
-    if db.execute("SELECT boot FROM meta").get != boot:
+    if db.execute("SELECT boot FROM meta").fetchall() != [(boot,)]:
         db.execute("UPDATE meta SET boot = ?", (boot,))
         db.execute(f"UPDATE tasks SET lease_until = -1e18 WHERE state = {RUNNING}")
         db.execute("DELETE FROM workers")
@@ -226,7 +224,7 @@ def _forget(tx: Tx) -> None:
         tx.forgot = True
 
 
-def _up_to(tx: Tx, first: str, batch: str, time: float) -> list[Any]:
+def _up_to(tx: Tx, first: str, batch: str, time: float) -> list[Row]:
     """The rows of ``batch`` that ended by ``time``, looked for only if ``first`` did.
 
     In the order in which they ended: should the clock have been set back, some stay longer.

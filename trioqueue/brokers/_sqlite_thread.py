@@ -222,7 +222,7 @@ class ThreadDesk:
             return self._next_try()
         if self._writes or self._reads or self._waits:
             return 0.0
-        pause = min(_SLEEP, self._engine.alarms.wait(self._engine.setting))
+        pause = min(_SLEEP, self._engine.until_alarm())
         pause = max(pause, self._tend_after - time.monotonic(), 0.0)
         if self._engine.waited_for or self._holds():
             pause = min(pause, self._poll)
@@ -248,7 +248,7 @@ class ThreadDesk:
         """One transaction, if there is anything to write."""
         engine = self._engine
         now = time.monotonic()
-        tending = now >= self._tend_after and engine.alarms.passed(engine.setting)
+        tending = now >= self._tend_after and engine.rings()
         if not self._writes and not tending:
             self._locked = 0.0
             return []

@@ -7,15 +7,13 @@ once, at the end, so that a group of a hundred jobs pays for them once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from .._model import Move, Task
 from ._sqlite_clocks import Clocks
+from ._sqlite_db import Database, Execute, Row
 from ._sqlite_rows import COLUMNS, entry, snapshot
 from ._sqlite_schema import DEAD, MOVES
-
-if TYPE_CHECKING:
-    import apsw
 
 
 class Setting(NamedTuple):
@@ -53,9 +51,9 @@ _FAR: Final = float("inf")
 class Tx:
     """A transaction that holds the write lock. ``now``: Unix time; ``lease_now``: lease clock."""
 
-    def __init__(self, db: apsw.Connection, setting: Setting) -> None:
+    def __init__(self, db: Database, setting: Setting) -> None:
         self.db = db
-        self.execute: Any = db.cursor().execute
+        self.execute: Execute = db.cursor().execute
         self.setting = setting
         self.now = setting.clocks.wall()
         self.lease_now = setting.clocks.lease()
@@ -150,11 +148,10 @@ class Tx:
         rows = self.select(condition, *values)
         return snapshot(rows[0], self.keep_since) if rows else None
 
-    def select(self, condition: str, *values: Any) -> list[Any]:
+    def select(self, condition: str, *values: Any) -> list[Row]:
         """The rows for which a condition over t holds, for `snapshot`."""
         sql = f"SELECT {COLUMNS} FROM tasks t JOIN lanes l ON l.id = t.lane WHERE {condition}"
-        rows: list[Any] = self.execute(sql, values).fetchall()
-        return rows
+        return self.execute(sql, values).fetchall()
 
 
 #: One job's part of a transaction. What it returns is handed to the Trio thread after the commit.
