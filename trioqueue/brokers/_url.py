@@ -10,7 +10,7 @@ import importlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 from urllib.parse import parse_qsl, unquote
 
 from .._broker import RemoteBroker
@@ -32,7 +32,7 @@ class SqliteUrl:
     """What a ``sqlite:`` URL says: the file, and the options of ``open_sqlite_broker``."""
 
     path: str
-    options: Mapping[str, Option]
+    options: Mapping[str, Any]  # checked, by `_OPTIONS`
 
 
 def parse_broker_url(url: object) -> SqliteUrl:

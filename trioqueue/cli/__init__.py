@@ -22,6 +22,7 @@ def main() -> NoReturn:
         print("trioqueue: interrupted", file=sys.stderr)
         code = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more, while Python shuts down, says nothing
+    _let_go_of_the_log()
     sys.exit(code)
 
 
@@ -34,6 +35,17 @@ def _run_command_line() -> int:
         print(_MISSING, file=sys.stderr)
         return USAGE
     return run(sys.argv[1:])
+
+
+def _let_go_of_the_log() -> None:
+    """If nobody reads standard error any more, that is no reason for another exit code."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:  # Python would try once more, and exit with 120
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, 2)
+            os.close(devnull)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated
 
 import cyclopts
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from .. import InvalidArguments, InvalidTask, NotRegistered, TrioqueueError, __version__
+from .. import TrioqueueError, __version__
 from . import _dead, _publish, _run, _status
 from ._demo import Settings, run_demo
-from ._exits import BROKEN_PIPE, FAILED, OK, USAGE, Failed, Wrong
-from ._output import Console, flush, silence
-from ._text import complain
+from ._errors import Wrong, fail, judge
+from ._exits import OK, USAGE
+from ._output import Console, flush
 from ._types import whole, within
 
 app = App(
@@ -91,42 +91,9 @@ def run(arguments: Sequence[str]) -> int:
         )
         flush()  # now, while a failure can still be told
     except cyclopts.UnusedCliTokensError as error:
-        return _fail(USAGE, f"Unexpected arguments: {' '.join(error.unused_tokens or ())}.")
+        return fail(USAGE, f"Unexpected arguments: {' '.join(error.unused_tokens or ())}.")
     except cyclopts.CycloptsError as error:
-        return _fail(USAGE, " ".join(str(error).split()))
-    except (OSError, TrioqueueError, Wrong, Failed, BaseExceptionGroup) as error:
-        return _judge(_only(error))
+        return fail(USAGE, " ".join(str(error).split()))
+    except (OSError, TrioqueueError, Wrong, BaseExceptionGroup) as error:
+        return judge(error)
     return code if isinstance(code, int) else OK
-
-
-def _only(error: BaseException) -> BaseException:
-    """The error itself, out of the groups into which nurseries have wrapped it."""
-    while isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        if len(group.exceptions) != 1:
-            return group
-        error = group.exceptions[0]
-    return error
-
-
-def _judge(error: BaseException) -> int:
-    """The exit code for an error that ended a command, if it is one that can be told."""
-    if isinstance(error, (Wrong, InvalidTask, InvalidArguments, NotRegistered)):
-        return _fail(USAGE, _one_line(error))
-    if isinstance(error, (Failed, TrioqueueError)):
-        return _fail(FAILED, _one_line(error))
-    if not isinstance(error, OSError):
-        raise error
-    silence()
-    if isinstance(error, BrokenPipeError):
-        return BROKEN_PIPE  # our reader has seen enough: there is nothing to tell
-    return _fail(FAILED, error.strerror or str(error))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _fail(code: int, message: str) -> int:
-    complain(message)
-    return code

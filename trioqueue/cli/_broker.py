@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ._exits import Wrong
+from ._errors import Wrong
 
 BrokerOption = Annotated[str | None, Parameter(env_var="TRIOQUEUE_BROKER")]
 

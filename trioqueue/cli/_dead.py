@@ -18,7 +18,8 @@ from .._letters import dead_letter
 from ..brokers._url import open_broker_url
 from ._broker import BrokerOption, broker_url
 from ._dead_text import Found, as_json, describe, describe_list
-from ._exits import FAILED, OK, Wrong
+from ._errors import Wrong
+from ._exits import FAILED, OK
 from ._text import complain, say, say_json
 from ._types import FLAG, SECONDS, within
 

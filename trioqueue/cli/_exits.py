@@ -9,11 +9,3 @@ LEFT_RUNNING: Final = 3  # ended by force: handlers were still running at the ha
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE: nobody reads our output any more
 TERMINATED: Final = 143  # 128 + SIGTERM
-
-
-class Wrong(Exception):
-    """What was typed cannot be: the command ends with this one line, and `USAGE`."""
-
-
-class Failed(Exception):
-    """The command could not do what was asked: it ends with this one line, and `FAILED`."""

@@ -9,7 +9,7 @@ import traceback
 from types import ModuleType
 
 from .. import TaskSet
-from ._exits import Wrong
+from ._errors import Wrong
 
 
 def load_tasks(target: str) -> TaskSet:
@@ -18,8 +18,9 @@ def load_tasks(target: str) -> TaskSet:
     The current directory is looked into first, as ``python -m`` does. Raises `Wrong`, in one line.
     """
     name, colon, path = target.partition(":")
-    if not colon or not all(part.isidentifier() for part in f"{name}.{path}".split(".")):
-        hint = f"; write {name[:-3].replace('/', '.')}:tasks" if name.endswith(".py") else ""
+    file = name.endswith(".py")
+    if not colon or file or not all(part.isidentifier() for part in f"{name}.{path}".split(".")):
+        hint = f"; write {name[:-3].replace('/', '.')}:{path or 'tasks'}" if file else ""
         msg = f"MODULE:TASKS must be like jobs:tasks or package.jobs:tasks, not {target!r}{hint}"
         raise Wrong(msg)
     module = _import(name)
@@ -31,7 +32,7 @@ def load_tasks(target: str) -> TaskSet:
             msg = f"{name} has no {path!r}{_what_there_is(module)}"
             raise Wrong(msg) from None
     if not isinstance(value, TaskSet):
-        msg = f"{target} is a {type(value).__name__}, not a TaskSet{_what_there_is(module)}"
+        msg = f"{target} is no TaskSet but of type {type(value).__name__}{_what_there_is(module)}"
         raise Wrong(msg)
     if not len(value):
         msg = f"{target} has no task in it"
@@ -63,17 +64,13 @@ def _import(name: str) -> ModuleType:
 
 
 def _failed(name: str, error: BaseException) -> str:
-    """The error, and the line of the user's code from which it came."""
+    """The error, and the last line of the user's package that led to it."""
     words = " ".join(traceback.format_exception_only(error)[-1].split())
     if isinstance(error, SyntaxError):
         words = f"SyntaxError: {error}"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and frame.filename not in {__file__, _IMPORTER}
-    ]
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    package = name.partition(".")[0]
+    where = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+            where = f" ({frame.f_code.co_filename}, line {line})"
     return f"{name} cannot be imported: {words}{where}"
-
-
-_IMPORTER = importlib.__file__

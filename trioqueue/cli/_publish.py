@@ -15,7 +15,8 @@ from .. import Call, Submission, TaskSet
 from ..brokers._open import codec_of
 from ..brokers._url import check_broker_url
 from ._broker import BrokerOption, broker_url
-from ._exits import OK, Wrong
+from ._errors import Wrong
+from ._exits import OK
 from ._load import load_tasks
 from ._output import flush
 from ._text import complain, say

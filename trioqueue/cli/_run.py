@@ -6,15 +6,18 @@ import logging
 import os
 import subprocess
 import sys
+import traceback
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import trio
 from cyclopts import Parameter
 
+from .. import TrioqueueError
 from ..brokers._url import check_broker_url, open_broker_url
 from ._broker import BrokerOption, broker_url
-from ._exits import OK, Wrong
+from ._errors import Wrong, only
+from ._exits import FAILED, OK
 from ._load import load_tasks
 from ._stop import Stop
 from ._supervisor import Supervisor
@@ -124,7 +127,18 @@ def run(
         tally = Tally()
         stop = Stop(grace, tally.last_words)
     stop.begin()
-    return trio.run(Work(settings, task_set, stop, tally).run)
+    return _run_until_ended(Work(settings, task_set, stop, tally))
+
+
+def _run_until_ended(work: Work) -> int:
+    """An error of the user's own, in a lifespan, is more than one line can tell."""
+    try:
+        return trio.run(work.run)
+    except (Exception, BaseExceptionGroup) as error:
+        if isinstance(only(error), TrioqueueError):
+            raise
+        traceback.print_exception(only(error))
+        return FAILED
 
 
 def _supervise(wanted: _Run, *, check: bool) -> int:

@@ -1,0 +1,134 @@
+"""Worker processes under test: started, read line by line, signalled; and the file they work on."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .command import MODULE, PATIENCE, run, start
+
+JOBS = "tests.cli_jobs:tasks"
+#: Soon noticed when a worker is killed, and long enough for a machine that has other work to do.
+LEASE = 3
+
+
+class Site:
+    """A directory with a broker's file and a ledger in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ledger = path / "ledger"
+        self.variables = {
+            "TRIOQUEUE_BROKER": f"sqlite:///jobs.db?lease={LEASE}",
+            "LEDGER": str(self.ledger),
+        }
+
+    def command(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """``trioqueue ARGUMENTS``, here, to its end."""
+        return run(*arguments, cwd=self.path, **(self.variables | changes))
+
+    def publish(self, name: str, *arguments: str) -> list[str]:
+        """Publish, and the ids."""
+        done = self.command("publish", JOBS, name, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.split()
+
+    def counts(self) -> dict[str, int]:
+        """Where the tasks are, without the places where none is; and that the sum is right."""
+        counts = self.status()["counts"]
+        places = {
+            name: number
+            for name, number in counts.items()
+            if name not in {"submitted", "moves", "capacity", "waiting_submitters"}
+        }
+        assert counts["submitted"] == sum(places.values())
+        return {name: number for name, number in places.items() if number}
+
+    def status(self) -> dict[str, Any]:
+        """What ``status --json`` says."""
+        done = self.command("status", "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        seen: dict[str, Any] = json.loads(done.stdout)
+        return seen
+
+    def moves(self, name: str) -> int:
+        """How often something happened."""
+        number: int = self.status()["counts"]["moves"][name]
+        return number
+
+    def noted(self) -> Counter[int]:
+        """How often each number is in the ledger."""
+        return Counter(int(line.split()[0]) for line in self.ledger.read_text().splitlines())
+
+    @contextmanager
+    def workers(self, *arguments: str, jobs: str = JOBS, **changes: str) -> Iterator["Workers"]:
+        """``trioqueue run ARGUMENTS``, here, for as long as the block lasts."""
+        variables = self.variables | changes
+        with start(*MODULE, "run", jobs, *arguments, cwd=self.path, **variables) as process:
+            try:
+                yield Workers(process)
+            finally:
+                process.kill()
+
+
+class Workers:
+    """``trioqueue run``, as it runs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.errors = ""
+
+    def until_told(self, pattern: str) -> re.Match[str]:
+        """Read standard output, where handlers tell, up to a line that matches."""
+        assert self.process.stdout is not None
+        return self._read(self.process.stdout, pattern)[1]
+
+    def until_logged(self, pattern: str) -> re.Match[str]:
+        """Read the log up to a line that matches."""
+        assert self.process.stderr is not None
+        text, found = self._read(self.process.stderr, pattern)
+        self.errors += text
+        return found
+
+    @staticmethod
+    def _read(stream: Any, pattern: str) -> tuple[str, re.Match[str]]:
+        lines = ""
+        for line in stream:
+            lines += line
+            found = re.search(pattern, line)
+            if found is not None:
+                return lines, found
+        pytest.fail(f"the output ended before {pattern!r}: {lines}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command."""
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for its end, and everybody's who has its output open; returns the exit code."""
+        output, errors = self.process.communicate(timeout=PATIENCE)
+        self.output = output
+        self.errors += errors
+        return self.process.returncode
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, not counting one that nobody has waited for."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def kill(pid: int) -> None:
+    """SIGKILL."""
+    os.kill(pid, signal.SIGKILL)
