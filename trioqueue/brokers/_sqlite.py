@@ -39,6 +39,7 @@ from ._sqlite_clocks import choose_clocks
 from ._sqlite_inspector import Desk, SqliteInspector
 from ._sqlite_jobs import PROBES as PROBES
 from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
+from ._sqlite_path import check_path
 from ._sqlite_settle import Settled, settle
 from ._sqlite_tx import Setting
 
@@ -266,7 +267,7 @@ async def open_sqlite_broker(
     half of the block takes longer than the file's other users make it wait; leaving it lets what
     has begun finish.
     """
-    name = _check_path(path, create=create)
+    name = check_path(path, create=create)
     _check_options(synchronous, lease, retention, max_losses, busy_timeout)
     try:
         from ._sqlite_engine import Engine
@@ -296,26 +297,6 @@ async def open_sqlite_broker(
             nursery.cancel_scope.cancel(reason="the broker's block was left")
     finally:
         await desk.close()
-
-
-def _check_path(path: str | os.PathLike[str], *, create: bool) -> str:
-    """The path as text. Raises `BrokerFailed` where it is plain that no file can be opened."""
-    name = os.fspath(path)
-    if name in {"", ":memory:"} or name.startswith("file:"):
-        msg = (
-            f"the SQLite broker needs the path of a file, not {name!r}: for memory, name no broker"
-        )
-        raise BrokerFailed(msg)
-    folder = os.path.dirname(os.path.abspath(name))
-    if os.path.isdir(name):
-        msg = f"the broker's file {name!r} is a folder: give it the path of a file"
-    elif not os.path.isdir(folder):
-        msg = f"the broker's file {name!r} cannot be: there is no folder {folder!r}, make it first"
-    elif not create and not os.path.exists(name):
-        msg = f"there is no broker's file {name!r}: look at the path, or let it be created"
-    else:
-        return name
-    raise BrokerFailed(msg)
 
 
 def _check_options(

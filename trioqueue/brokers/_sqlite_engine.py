@@ -12,12 +12,13 @@ from typing import Any, Final, cast, final
 
 import apsw
 
-from .._errors import BrokerFailed, TrioqueueError
+from .._errors import BrokerFailed, BrokerUnavailable, TrioqueueError
 from ._sqlite_db import Database
 from ._sqlite_errors import is_busy, translate
 from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
 from ._sqlite_look import Look, ended_since
-from ._sqlite_schema import migrate
+from ._sqlite_path import identify
+from ._sqlite_schema import VERSION, check_ours, migrate, of_schema
 from ._sqlite_tend import Alarms, end_other_boots, next_alarms, tend
 from ._sqlite_tx import Setting, Tx
 
@@ -52,7 +53,7 @@ class Engine:
         self._tell = tell
         self._db: Database | None = None
         self._execute: Any = None
-        self._inode: tuple[int, int] = (0, 0)
+        self._file: tuple[int, int] | None = None  # which one was opened
         self._version = 0  # of the data, as far as others have changed them
         self._counter = 0  # at the last look at what others did
         self._settled: dict[str, list[Wait]] = {}
@@ -82,6 +83,7 @@ class Engine:
         db = cast("Database", apsw.Connection(self.path, flags, statementcachesize=_STATEMENTS))
         self._db = db
         db.set_busy_timeout(0)
+        check_ours(db, self.name)  # before anything is changed
         if db.pragma("journal_mode", "wal") != "wal":
             msg = f"{self.name} cannot have a write-ahead log, which its file system must support"
             raise BrokerFailed(msg)
@@ -93,7 +95,7 @@ class Engine:
         migrate(db, self.name)
         end_other_boots(db, self.setting.clocks.boot)
         db.execute("COMMIT")
-        self._inode = self._look_up()
+        self._file = identify(self.path)
         self._execute = db.cursor().execute
         self._version = self._execute("PRAGMA data_version").fetchall()[0][0]
         self.alarms = next_alarms(self._execute, self.setting)
@@ -108,20 +110,22 @@ class Engine:
                 self._db.close(True)
             self._db = self._execute = None
 
-    def _look_up(self) -> tuple[int, int]:
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return (0, 0)
-        return status.st_dev, status.st_ino
-
     def check_file(self) -> None:
-        """Raises `BrokerFailed` if the file is not the one that was opened, now and for ever."""
-        if self.failed is None and self._look_up() != self._inode:
-            self.failed = (
-                f"{self.name} was deleted or replaced while it was open: nothing that is written "
-                "now would be found again; put it back and start anew"
-            )
+        """Raises `BrokerFailed` if the file is not the one that was opened, now and for ever.
+
+        `BrokerUnavailable`, if that cannot be told.
+        """
+        if self.failed is None:
+            try:
+                found = identify(self.path)
+            except OSError as error:
+                msg = f"{self.name} cannot be looked at ({error.strerror}): look at its folder"
+                raise BrokerUnavailable(msg) from error
+            if found is None or found != self._file:
+                self.failed = (
+                    f"{self.name} was deleted or replaced while it was open: nothing that is "
+                    "written now would be found again; put it back and start anew"
+                )
         if self.failed is not None:
             raise BrokerFailed(self.failed)
 
@@ -136,7 +140,15 @@ class Engine:
             if is_busy(error):
                 return False
             raise translate(error, self.name) from error
+        self._check_schema()
         return True
+
+    def _check_schema(self) -> None:
+        """A newer program may have brought the file up to date while it was open here."""
+        found = self._execute("PRAGMA user_version").fetchall()[0][0]
+        if found != VERSION:
+            self._undo()
+            raise BrokerFailed(of_schema(self.name, found))
 
     def commit(self, jobs: list[Job]) -> list[Job] | None:
         """Run jobs in the transaction that was begun. Returns what is done: they, and waits.

@@ -135,18 +135,28 @@ def migrate(
     migrations: Mapping[int, Callable[[Database], None]] = MIGRATIONS,
 ) -> None:
     """Bring the schema up to date, inside of a write transaction. Raises `BrokerFailed`."""
-    found: int = db.pragma("user_version")
     newest = max(migrations)
-    if found > newest:
-        msg = (
-            f"{name} has schema version {found}, and this trioqueue knows none above {newest}: "
-            "upgrade trioqueue here, or use the file with the version that wrote it"
-        )
-        raise BrokerFailed(msg)
+    found = check_ours(db, name, newest)
+    for version in range(found + 1, newest + 1):
+        migrations[version](db)
+        db.pragma("user_version", version)
+
+
+def check_ours(db: Database, name: str, newest: int = VERSION) -> int:
+    """The schema's version, 0 for a new file. Raises `BrokerFailed` for one that is not for us."""
     tables = db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
     if tables and db.pragma("application_id") != APPLICATION_ID:
         msg = f"{name} holds the tables of another program: give the broker a file of its own"
         raise BrokerFailed(msg)
-    for version in range(found + 1, newest + 1):
-        migrations[version](db)
-        db.pragma("user_version", version)
+    found: int = db.pragma("user_version")
+    if found > newest:
+        raise BrokerFailed(of_schema(name, found, newest))
+    return found
+
+
+def of_schema(name: str, found: int, newest: int = VERSION) -> str:
+    """What to say of a schema that is not known here."""
+    return (
+        f"{name} has schema version {found}, and this trioqueue knows none above {newest}: "
+        "upgrade trioqueue here, or use the file with the version that wrote it"
+    )
