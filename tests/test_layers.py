@@ -22,8 +22,11 @@ NAME = re.compile(r"(?<![\w./])(_[a-z]+|cli|web|testing|brokers/\*|observe/\*)(?
 
 
 def drawn() -> list[str]:
-    """The lines of the drawing that have modules in them, from the bottom up."""
-    drawing = (trioqueue.__doc__ or "").partition("::")[2]
+    """The rows of the drawing that have modules in them, from the bottom up.
+
+    A line that begins with a plus goes on with the row above it.
+    """
+    drawing = (trioqueue.__doc__ or "").partition("::")[2].replace("\n       +", " ")
     return [line for line in reversed(drawing.splitlines()) if NAME.search(line)]
 
 

@@ -28,6 +28,7 @@ from ._ki import protected
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement, Task
 from ._nursery import open_bare_nursery
 from ._patience import patiently
+from ._until import Until
 
 #: Seconds that the last settlements may take when everything else has ended. What they do not
 #: reach is not lost: the leases expire.
@@ -63,6 +64,7 @@ class RemoteFeed:
         self._pause = trio.CancelScope()  # of the fetcher, until something is ready
         self._left_out = False  # there was no room for some type in the last claim
         self._held_back = False
+        self.over: Final = Until("the workers of this queue have ended")  # and told everything
         self._known: Collection[str] = ()
         self._looked = -LOOK
 
@@ -75,8 +77,11 @@ class RemoteFeed:
             raise InvalidTask(msg)
 
     def has_ready(self, admits: Admits) -> bool:
-        """See `Feed`."""
-        return any(admits(lease.task.type) for lease in self._hand)
+        """See `Feed`. Whoever asks in vain is about to wait, and is claimed for."""
+        found = any(admits(lease.task.type) for lease in self._hand)
+        if not found:
+            self._want()
+        return found
 
     def claim_nowait(self, admits: Admits, now: float) -> Lease | None:
         """See `Feed`. Never hands out a lease that cannot be proven."""
@@ -90,10 +95,14 @@ class RemoteFeed:
                 return lease
             else:
                 hand.append(lease)
+        self._want()
+        return None
+
+    def _want(self) -> None:
+        """A worker has nothing to do: the fetcher is to look."""
         self._wanted.set()
         if self._left_out:
             self._pause.cancel(reason="there may be room for other types now")
-        return None
 
     def complete_nowait(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """See `Feed`. A result that cannot be stored is a success all the same."""
@@ -161,6 +170,7 @@ class RemoteFeed:
                     await self._fetched.wait()
                     await self._committer.flush()
                 self._report_unsettled()
+                self.over.end()
                 keeping.cancel(reason="everything is settled")
                 self._broker.watch(None, None)
 

@@ -65,7 +65,7 @@ class Statistics:
     ``submitted == scheduled + ready + running + succeeded + dead + cancelled + expired +
     handed_back + purged + evicted``, always. The others count what happened, not where tasks are:
     ``retried`` failed attempts that are tried again, ``snoozed``, ``released`` attempts that a stop
-    cut short, ``replayed`` dead letters.
+    cut short, ``replayed`` dead letters. ``capacity``: ``None`` is without a bound.
     """
 
     submitted: int
@@ -83,7 +83,7 @@ class Statistics:
     snoozed: int
     released: int
     replayed: int
-    capacity: int
+    capacity: int | None
     waiting_submitters: int
     workers: int
     idle_workers: int

@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, final
 import trio
 
 from ._backend import Backend, LocalBackend
-from ._broker import Inspector
+from ._broker import Counts, Inspector
 from ._checks import (
     UNSET,
     Unset,
@@ -278,7 +278,10 @@ class Queue:
 
     def statistics(self) -> Statistics:
         """The numbers of this instant. In memory only: a `TypeError` elsewhere, see `inspector`."""
-        counts = self._at_hand("statistics()", "counts()").counts()
+        return self._count(self._at_hand("statistics()", "counts()").counts())
+
+    def _count(self, counts: Counts) -> Statistics:
+        """A broker's numbers, and this queue's own."""
         moves = counts.moves
         places = counts._asdict()
         del places["moves"]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, final
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Final, TypeVar, final
 
 import trio
 
 from ._broker import Codec, Feed, Inspector, RemoteBroker, WorkerRecord
-from ._errors import QueueClosed
+from ._errors import HandedBack, QueueClosed
 from ._events import Emitter
 from ._feed import RemoteFeed
 from ._ki import protected
 from ._letters import Unfinished, unfinished
-from ._model import NO_KWARGS, ErrorRecord, Options, Outcome, OutcomeKind, Task
+from ._model import NO_KWARGS, TERMINAL, ErrorRecord, Options, Outcome, OutcomeKind, Task
 from ._registry import TaskType
+from ._until import Ended, Until
+
+T = TypeVar("T")
 
 _CLOSED: Final = "the queue is closed: it accepts no new tasks"
 
@@ -39,7 +42,8 @@ class Remote:
         self._codec = codec
         self._types = types
         self._queues = queues
-        self._closed = False
+        self._open = Until("the queue was closed")
+        self._workers = workers
         self._feed = RemoteFeed(
             broker,
             codec,
@@ -74,10 +78,9 @@ class Remote:
 
     async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """See `Backend`. Raises `InvalidArguments` before anything is sent."""
-        self._check_open()
         for task in tasks:
             task.payload = self._codec.encode_arguments(task.type, task.args, task.kwargs)
-        accepted = await self._broker.publish(tasks)
+        accepted = await self._accept(lambda: self._broker.publish(tasks))
         for task in tasks:
             # A handle may be kept for long, and the broker has them.
             task.args, task.kwargs, task.payload = (), NO_KWARGS, None
@@ -85,15 +88,31 @@ class Remote:
 
     async def replay(self, task_id: str) -> Task:
         """See `Backend`."""
-        self._check_open()
-        return await self._broker.replay(task_id)
+        return await self._accept(lambda: self._broker.replay(task_id))
+
+    async def _accept(self, call: Callable[[], Awaitable[T]]) -> T:
+        """A call that brings a task to life, unless the queue is closed before it has begun."""
+        try:
+            return await self._open.run(call)
+        except Ended:
+            raise QueueClosed(_CLOSED) from None
 
     async def wait_settled(self, task: Task) -> None:
-        """See `Backend`."""
-        await self._broker.wait_settled(task)
+        """See `Backend`. Raises `HandedBack` if this queue's workers have ended and it has not."""
+        try:
+            await self._feed.over.run(lambda: self._broker.wait_settled(task))
+        except Ended:
+            if task.state not in TERMINAL and not await self._has_ended(task):
+                msg = f"the queue stopped before task {task.id} ended; it stays on the broker"
+                raise HandedBack(msg, task.id) from None
+            await self._broker.wait_settled(task)
         outcome = task.outcome
         if outcome is not None and outcome.kind is OutcomeKind.RETURNED and outcome.stored:
             self._decode(task, outcome)
+
+    async def _has_ended(self, task: Task) -> bool:
+        found = await self._broker.get(task.id)
+        return found is None or found.state in TERMINAL
 
     def _decode(self, task: Task, outcome: Outcome) -> None:
         """From the bytes that are kept to the value, once."""
@@ -120,22 +139,29 @@ class Remote:
 
     # --- stopping ---------------------------------------------------------------------------------
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise QueueClosed(_CLOSED)
-
     def close(self) -> None:
-        """See `Backend`."""
-        self._closed = True
+        """See `Backend`. A submit that has reached the broker is accepted still."""
+        self._open.end()
 
     def stop(self) -> None:
         """See `Backend`."""
-        self._closed = True
+        self.close()
         self._feed.hold_back()
+        if not self._workers:
+            self._feed.over.end()
 
     async def drain(self) -> None:
-        """See `Backend`. What others have submitted counts as well, if its type is known here."""
-        await self._broker.wait_drained(self._types.keys(), self._queues)
+        """See `Backend`. What others have submitted counts as well, if its type is known here.
+
+        Raises `QueueClosed` if a stop came first.
+        """
+        types, queues = self._types.keys(), self._queues
+        try:
+            await self._feed.over.run(lambda: self._broker.wait_drained(types, queues))
+        except Ended:
+            if not await self._broker.is_drained(types, queues):
+                msg = "the queue stopped before it was drained: what waits stays on the broker"
+                raise QueueClosed(msg) from None
 
     async def finish(self) -> None:
         """See `Backend`. What is not held here stays on the broker, for others or for later."""

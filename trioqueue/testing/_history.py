@@ -118,12 +118,12 @@ class Resumed(NamedTuple):
 class Quiet(NamedTuple):
     """Nothing could run: every Trio task was blocked. What the queue said of itself then.
 
-    ``tokens``: how many each type's limiter had lent. ``over``: the pool was cancelled, or had
-    ended; ``ended``: the latter.
+    ``statistics``: ``None`` where they cannot be known without waiting. ``tokens``: how many each
+    type's limiter had lent. ``over``: the pool was cancelled, or had ended; ``ended``: the latter.
     """
 
     time: float
-    statistics: Statistics
+    statistics: Statistics | None
     tokens: Mapping[str, int]
     over: bool = False
     ended: bool = False
@@ -133,7 +133,7 @@ class Left(NamedTuple):
     """The block was left. ``unfinished``: the ids that the queue named as such."""
 
     time: float
-    statistics: Statistics
+    statistics: Statistics | None
     tokens: Mapping[str, int]
     unfinished: tuple[str, ...] = ()
 
@@ -160,12 +160,14 @@ class History:
 
     ``middleware``: attempts are wrapped by ``around``, so that a handler's end is not yet the
     attempt's. ``slack``: seconds that may pass without anybody's doing; 0 on a virtual clock.
+    ``elsewhere``: tasks are kept on a durable broker and claimed ahead of the handler's beginning.
     ``whole``: the queue's tasks end with it, since its broker does. ``interrupted``: it ended by a
     Ctrl-C, which in a worker or a handler takes the whole pool down, and is meant to.
     """
 
     workers: int = 1
-    capacity: int = 100
+    capacity: float = 100
+    elsewhere: bool = False
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
     middleware: bool = False
     slack: float = 0.0

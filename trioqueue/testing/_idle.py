@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from .. import Event, Queue
+from ._numbers import statistics_of
 from ._script import blocked_in
 
 
@@ -32,7 +33,10 @@ async def run_until_idle(queue: Queue) -> None:
     try:
         while True:
             await trio.testing.wait_all_tasks_blocked()
-            numbers = queue.statistics()
+            numbers = statistics_of(queue)
+            if numbers is None:
+                msg = "run_until_idle needs a queue in memory, or in a file on the virtual clock"
+                raise TypeError(msg)
             # What is ready and was not taken now will not be: it is paused, or has no room.
             busy = numbers.running - blocked_in(queue) + numbers.scheduled
             ahead = trio.lowlevel.current_statistics().seconds_to_next_deadline

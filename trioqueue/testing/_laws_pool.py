@@ -88,9 +88,9 @@ def nothing_after_stop(history: History) -> Iterator[str]:
             if closed and event.name in _BORN:
                 yield f"task {event.task_id} was {event.name} after the close"
             if event.name == Move.STARTED:
-                if stopping:
+                if stopping and not history.elsewhere:
                     yield f"task {event.task_id} was started after the stop"
-                else:
+                elif not stopping:
                     before.add((event.task_id, event.delivery))
         elif isinstance(entry, Began):
             # A thread, or the entry of ``around``, may lie between an attempt's start and this.
@@ -201,14 +201,17 @@ def order(history: History) -> Iterator[str]:
             continue
         if book.is_paused(taken.queue):
             yield f"task {taken.id} was started although queue {taken.queue!r} is paused"
+        full = entry.full if not history.elsewhere else _claimed_in_full(history, book)
         for other in book.in_state(State.READY):
-            if (
-                other.queue == taken.queue
-                and other.rank < taken.rank
-                and other.type not in entry.full
-            ):
+            if other.queue == taken.queue and other.rank < taken.rank and other.type not in full:
                 yield (
                     f"at {entry.time:g}: task {taken.id} ({taken.type}) was started before task "
                     f"{other.id} ({other.type}), which was there first"
                 )
                 break
+
+
+def _claimed_in_full(history: History, book: Book) -> frozenset[str]:
+    """The types of which as many are claimed, and not settled, as may run at once."""
+    claimed = Counter(account.type for account in book.in_state(State.RUNNING))
+    return frozenset(name for name, limit in history.limits.items() if claimed[name] >= limit)

@@ -34,6 +34,8 @@ def conservation(history: History) -> Iterator[str]:
 
 def _compare(entry: Quiet | Left, book: Book) -> Iterator[str]:
     statistics = entry.statistics
+    if statistics is None:
+        return
     for state in State:
         theirs = getattr(statistics, state.value)
         if theirs != book.counts[state]:

@@ -22,6 +22,7 @@ from .._worker import Worker
 from ._errors import holds_interrupt
 from ._history import Began, Ended, Entry, History, Left, Quiet, Seen
 from ._laws import Breach, LawBroken, breaches_of
+from ._numbers import statistics_of
 from ._quiet import QuietWatch
 from ._shadow import Shadow
 from ._witness import witnessed
@@ -83,7 +84,7 @@ class Ledger:
             local = self._queue._local
             task = None if local is None else local.get(event.task_id)
             options = None if task is None else task.options
-        elif event.name == Move.STARTED and self._queue is not None:
+        elif event.name == Move.STARTED and self._queue is not None and not self.history.elsewhere:
             full = self._types_without_room()
         self.note(Seen(event.time, event, options, full))
 
@@ -189,7 +190,10 @@ class Ledger:
         self._queue = queue
         history, pool = self.history, queue.pool
         history.workers = pool.size
-        history.capacity = queue.statistics().capacity
+        history.elsewhere = queue._local is None
+        numbers = statistics_of(queue)
+        bound = None if numbers is None else numbers.capacity
+        history.capacity = float("inf") if bound is None else bound
         history.whole = whole
         # From what was registered, not from the pool's own limiters: a wrong one would vouch for
         # itself.
@@ -214,7 +218,7 @@ class Ledger:
         if queue is None:
             return  # it was never open
         unfinished = tuple(record.id for record in queue.unfinished())
-        self.note(Left(self.now(), queue.statistics(), self._tokens(), unfinished))
+        self.note(Left(self.now(), statistics_of(queue), self._tokens(), unfinished))
 
     def _quiet(self) -> None:
         if self._queue is None:
@@ -222,7 +226,8 @@ class Ledger:
         pool = self._queue.pool
         ended = pool.ended.is_set()
         over = ended or _is_cancelled(pool._scope)
-        self.note(Quiet(self.now(), self._queue.statistics(), self._tokens(), over, ended))
+        numbers = statistics_of(self._queue)
+        self.note(Quiet(self.now(), numbers, self._tokens(), over, ended))
 
     def _tokens(self) -> dict[str, int]:
         assert self._queue is not None
