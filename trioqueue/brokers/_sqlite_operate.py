@@ -42,7 +42,7 @@ def cancel(tx: Tx, task_id: str) -> Happened | Asked | bool:
         "WHERE seq = ? AND cancel_requested = 0",
         (history, task.order),
     )
-    if not tx.db.changes():
+    if not tx.changes():
         return True
     tx.operated = True
     return Asked(tx.now, task)

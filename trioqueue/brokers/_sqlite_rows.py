@@ -137,6 +137,8 @@ def _outcome(
 
 def outcome_flags(outcome: Outcome) -> int:
     """The bits to store."""
+    if outcome.stored and not outcome.late and not outcome.cancel_ignored:
+        return 0
     return (
         LATE * outcome.late
         | CANCEL_IGNORED * outcome.cancel_ignored

@@ -89,7 +89,7 @@ def _succeed(tx: Tx, settlement: Settlement) -> Settled:
             *(task.order, lease.token),
         ),
     )
-    if not tx.db.changes():
+    if not tx.changes():
         return _too_late(tx, settlement)
     tx.counter = finish
     tx.settled[task.order, lease.token] = outcome

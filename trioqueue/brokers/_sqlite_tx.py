@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, final
 from .._model import Move, Task
 from ._sqlite_clocks import Clocks
 from ._sqlite_db import Database, Execute, Row
-from ._sqlite_rows import COLUMNS, entry, snapshot
+from ._sqlite_rows import COLUMNS, snapshot
 from ._sqlite_schema import DEAD, MOVES
 
 
@@ -45,6 +45,7 @@ _DROP_LANES: Final = (
     "DELETE FROM lanes WHERE scheduled = 0 AND ready = 0 AND running = 0 AND kept = 0"
 )
 _FAR: Final = float("inf")
+_BY_NOBODY: Final = " \n"
 
 
 @final
@@ -54,6 +55,7 @@ class Tx:
     def __init__(self, db: Database, setting: Setting) -> None:
         self.db = db
         self.execute: Execute = db.cursor().execute
+        self.changes = db.changes
         self.setting = setting
         self.now = setting.clocks.wall()
         self.lease_now = setting.clocks.lease()
@@ -64,6 +66,9 @@ class Tx:
         self.refused = 0
         self._moves: dict[Move, int] = {}
         self._lanes: dict[int, list[int]] = {}  # {lane: differences of the four of `lanes`}
+        self._places = [0, 0, 0, 0]  # the same of those that are written already, in all
+        self._entries: dict[str, str] = {}  # how the lines of a move begin
+        self._by_us = f" {setting.identity}\n"
         self._lane_ids: dict[tuple[str, str], int] = {}
         # For those who wait:
         self.made_ready = False
@@ -110,17 +115,21 @@ class Tx:
         self.counter += 1
         return self.counter
 
-    def write_numbers(self) -> None:
-        """The last step before the commit."""
-        if not (self._moves or self._lanes or self.refused or self.counter != self._first_counter):
-            return
-        scheduled = ready = running = 0
+    def write_lanes(self) -> None:
+        """Let queries of this transaction see in the lanes what it has moved so far."""
         for lane, places in self._lanes.items():
             if any(places):
                 self.execute(_ADD_TO_LANE, (*places, lane))
-                scheduled += places[0]
-                ready += places[1]
-                running += places[2]
+                for index, difference in enumerate(places):
+                    self._places[index] += difference
+        self._lanes.clear()
+
+    def write_numbers(self) -> None:
+        """The last step before the commit."""
+        self.write_lanes()
+        if not (self._moves or self.forgot or self.refused or self.counter != self._first_counter):
+            return
+        scheduled, ready, running, _ = self._places
         if self.forgot:
             self.execute(_DROP_LANES)
         moves = self._moves
@@ -135,8 +144,11 @@ class Tx:
     # --- what many moves need ---------------------------------------------------------------------
 
     def entry(self, name: str, delivery: int, *, by_worker: bool) -> str:
-        """A line of a task's history."""
-        return entry(name, self.now, delivery, self.setting.identity if by_worker else "")
+        """A line of a task's history. See `read_history`."""
+        begin = self._entries.get(name)
+        if begin is None:
+            begin = self._entries[name] = f"{name} {self.now:.3f} "
+        return f"{begin}{delivery}{self._by_us if by_worker else _BY_NOBODY}"
 
     @property
     def keep_since(self) -> float:
