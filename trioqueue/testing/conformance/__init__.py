@@ -41,7 +41,9 @@ from . import _results as _results
 from . import _settle as _settle
 from . import _settled as _settled
 from . import _shared as _shared
+from . import _stopping as _stopping
 from . import _tombstones as _tombstones
+from . import _working as _working
 from ._bench import Bench as Bench
 from ._case import LOCAL_BROKER as LOCAL_BROKER
 from ._case import REMOTE_BROKER as REMOTE_BROKER
