@@ -99,16 +99,22 @@ class Remote:
 
     async def wait_settled(self, task: Task) -> None:
         """See `Backend`. Raises `HandedBack` if this queue's workers have ended and it has not."""
-        try:
-            await self._feed.over.run(lambda: self._broker.wait_settled(task))
-        except Ended:
+        if not await self._comes(lambda: self._broker.wait_settled(task)):
             if task.state not in TERMINAL and not await self._has_ended(task):
                 msg = f"the queue stopped before task {task.id} ended; it stays on the broker"
-                raise HandedBack(msg, task.id) from None
+                raise HandedBack(msg, task.id)
             await self._broker.wait_settled(task)
         outcome = task.outcome
         if outcome is not None and outcome.kind is OutcomeKind.RETURNED and outcome.stored:
             self._decode(task, outcome)
+
+    async def _comes(self, wait: Callable[[], Awaitable[object]]) -> bool:
+        """Whether ``wait()`` has come to its end; not if the workers of this queue have first."""
+        try:
+            await self._feed.over.run(wait)
+        except Ended:
+            return False
+        return True
 
     async def _has_ended(self, task: Task) -> bool:
         found = await self._broker.get(task.id)
@@ -156,12 +162,10 @@ class Remote:
         Raises `QueueClosed` if a stop came first.
         """
         types, queues = self._types.keys(), self._queues
-        try:
-            await self._feed.over.run(lambda: self._broker.wait_drained(types, queues))
-        except Ended:
-            if not await self._broker.is_drained(types, queues):
-                msg = "the queue stopped before it was drained: what waits stays on the broker"
-                raise QueueClosed(msg) from None
+        came = await self._comes(lambda: self._broker.wait_drained(types, queues))
+        if not came and not await self._broker.is_drained(types, queues):
+            msg = "the queue stopped before it was drained: what waits stays on the broker"
+            raise QueueClosed(msg)
 
     async def finish(self) -> None:
         """See `Backend`. What is not held here stays on the broker, for others or for later."""
