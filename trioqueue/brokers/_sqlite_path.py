@@ -65,12 +65,17 @@ def _find_trouble(real: str, *, create: bool) -> str | None:
 def _find_read_only(real: str, folder: str) -> str | None:
     beside = (f"{real}-wal", f"{real}-shm")
     for name in (real, *beside):
-        if os.path.exists(name) and not os.access(name, os.R_OK | os.W_OK):
+        if os.path.exists(name) and not _may(name, os.R_OK | os.W_OK):
             which = "it" if name == real else repr(name)
             return f"cannot be written: {which} is not readable and writable for this user"
-    if not all(map(os.path.exists, beside)) and not os.access(folder, os.W_OK | os.X_OK):
+    if not all(map(os.path.exists, beside)) and not _may(folder, os.W_OK | os.X_OK):
         return f"cannot be written: SQLite keeps files beside it, and {folder!r} is read-only here"
     return None
+
+
+def _may(name: str, what: int) -> bool:
+    """As the user that opens files, where the system can tell that from the one who has started."""
+    return os.access(name, what, effective_ids=os.access in os.supports_effective_ids)
 
 
 def identify(path: str) -> tuple[int, int] | None:
