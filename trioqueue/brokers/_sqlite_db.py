@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 #: The values of one row. What they are is known by who wrote the query.
@@ -22,13 +22,17 @@ class Rows(Protocol):
 class Execute(Protocol):
     """Runs one statement. A cursor's has only one statement at a time, and costs half."""
 
-    def __call__(self, sql: str, values: Sequence[object] = ..., /) -> Rows: ...
+    def __call__(
+        self, sql: str, values: Sequence[object] | Mapping[str, object] = ..., /
+    ) -> Rows: ...
 
 
 class Cursor(Protocol):
     """Of which nothing but ``execute`` is used."""
 
-    def execute(self, sql: str, values: Sequence[object] = ..., /) -> Rows: ...
+    def execute(
+        self, sql: str, values: Sequence[object] | Mapping[str, object] = ..., /
+    ) -> Rows: ...
 
 
 class Database(Protocol):
@@ -37,7 +41,9 @@ class Database(Protocol):
     @property
     def in_transaction(self) -> bool: ...
     def cursor(self) -> Cursor: ...
-    def execute(self, sql: str, values: Sequence[object] = ..., /) -> Rows: ...
+    def execute(
+        self, sql: str, values: Sequence[object] | Mapping[str, object] = ..., /
+    ) -> Rows: ...
     def executemany(self, sql: str, values: Iterable[Sequence[object]], /) -> Rows: ...
     def changes(self) -> int: ...
     def pragma(self, name: str, value: object = ..., /) -> Any: ...

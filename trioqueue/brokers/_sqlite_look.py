@@ -88,7 +88,7 @@ def tasks(
     codes = [SCHEDULED, READY, RUNNING] if state is None else [STATES.index(state)]
     among = "" if lanes is None else f" AND lane IN ({', '.join(map(str, lanes))})"
     parts = [
-        f"SELECT seq FROM (SELECT seq FROM tasks WHERE {_of_state(code)}{among} "
+        f"SELECT seq FROM (SELECT seq FROM tasks {_of_state(code)}{among} "
         f"ORDER BY seq LIMIT {int(limit)})"
         for code in codes
     ]
@@ -96,8 +96,22 @@ def tasks(
 
 
 def _of_state(code: int) -> str:
-    """A condition that an index answers."""
-    return f"state = {code}" if code <= DEAD else f"state > {DEAD} AND state = {code}"
+    """A condition, and the index that answers it: SQLite would rather walk the whole table in its
+    order than sort.
+    """
+    index = _INDEXES[min(code, DEAD + 1)]
+    ended = f"state > {DEAD} AND " if code > DEAD else ""
+    return f"INDEXED BY {index} WHERE {ended}state = {code}"
+
+
+#: {state: where its tasks stand}
+_INDEXES: Final = {
+    SCHEDULED: "tasks_due",
+    READY: "tasks_ready",
+    RUNNING: "tasks_leased",
+    DEAD: "tasks_dead",
+    DEAD + 1: "tasks_ended",
+}
 
 
 def _lane_numbers(look: Look, type_: str | None, queue: str | None) -> list[int] | None:
@@ -219,9 +233,10 @@ def is_drained(look: Look, types: Collection[str], queues: Collection[str] | Non
 
 
 def _paused(look: Look, lane: int, queue: str, type_: str) -> str:
-    waiting = f"state IN ({SCHEDULED}, {READY})"
-    sql = f"SELECT id FROM tasks WHERE lane = ? AND {waiting} LIMIT 1"
-    task_id = look.execute(sql, (lane,)).fetchall()[0][0]
+    waiting = " UNION ALL ".join(
+        f"SELECT id FROM tasks {_of_state(code)} AND lane = :lane" for code in (READY, SCHEDULED)
+    )
+    task_id = look.execute(f"{waiting} LIMIT 1", {"lane": lane}).fetchall()[0][0]
     return (
         f"queue {queue!r} is paused and holds tasks (task {task_id}, {type_}): "
         "resume it before draining, or use shutdown()"

@@ -7,7 +7,7 @@ whole transaction.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from heapq import merge
+from heapq import heapify, heappop, heapreplace
 from typing import Final, NamedTuple
 
 from .._model import Lease, Move, State, Task
@@ -172,26 +172,26 @@ def _shares(
         number = min(most, room[lane.type])
         return [(lane.id, number)] if number > 0 else []
     left = dict(room)
-    names = {lane.id: lane.type for lane in lanes}
     shares: dict[int, int] = {}
-    # Cursors are lazy: of each lane no more is read than what the merge has looked at.
-    heads = [tx.db.execute(_HEADS, (lane.id,)) for lane in lanes]
-    full: set[str] = set()
-    taken = 0
-    for _, lane_id in merge(*heads):
-        if taken >= most:
-            break
-        name = names[lane_id]
-        if name in full:
+    # Cursors are lazy: of each lane no more is read than what is taken, and one more.
+    cursors = {lane.id: tx.db.execute(_HEADS, (lane.id,)) for lane in lanes}
+    types = {lane.id: lane.type for lane in lanes}
+    heads = [next(cursor) for cursor in cursors.values()]
+    heapify(heads)
+    while heads and most > 0:
+        _, lane = heads[0]
+        if left[types[lane]] <= 0:
+            heappop(heads)  # the type has no room left: neither has this lane
             continue
-        shares[lane_id] = shares.get(lane_id, 0) + 1
-        taken += 1
-        left[name] -= 1
-        if left[name] <= 0:
-            full.add(name)
-            if len(full) == len({*names.values()}):
-                break
-    for cursor in heads:
+        shares[lane] = shares.get(lane, 0) + 1
+        left[types[lane]] -= 1
+        most -= 1
+        following = next(cursors[lane], None)
+        if following is None:
+            heappop(heads)
+        else:
+            heapreplace(heads, following)
+    for cursor in cursors.values():
         cursor.close(True)
     return list(shares.items())
 
