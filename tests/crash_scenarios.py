@@ -83,7 +83,8 @@ async def ends(site: Site) -> None:
     async with site.open_broker() as broker:
         for number, move in enumerate(KINDS):
             await broker.publish([task(f"t{number}")])
-            await end(site, broker, move, delay=0.01 if move in {Move.RETRIED} else 0.0)
+            await end(site, broker, move, delay=1.0 if move is Move.RETRIED else 0.0)
+        site.advance(2.0)
         await complete(broker, await claim(broker), site.witness)
 
 

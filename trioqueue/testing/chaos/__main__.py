@@ -7,7 +7,7 @@ import sys
 import tempfile
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ._crew import Setup
 from ._run import run_chaos
@@ -20,7 +20,7 @@ def main() -> int:
     for field in fields(Setup):
         if field.name not in {"directory", "wrap"}:
             default: Any = field.default
-            kind: Any = type(default)
+            kind = cast("type[str]", type(default))
             parser.add_argument(f"--{field.name}", type=kind, default=default)
     parser.add_argument("--directory", help="an empty one, which keeps all records")
     parser.add_argument("--wrap", help="MODULE:NAME of what to put round the broker")

@@ -192,7 +192,10 @@ def _told(directory: Path, status: int) -> str:
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="trioqueue-crash-")
+    """In memory if there is such a place: a process's death leaves its writes with the kernel."""
+    memory = "/dev/shm"
+    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
+    return tempfile.TemporaryDirectory(prefix="trioqueue-crash-", dir=place)
 
 
 # --- the zygote ---------------------------------------------------------------------------------
@@ -216,7 +219,8 @@ def _zygote(*functions: Any) -> Generator[_Played]:
     if not hasattr(os, "fork"):
         msg = "crash_everywhere needs os.fork, which this system does not have"
         raise RuntimeError(msg)
-    command = [sys.executable, "-m", "trioqueue.testing.chaos._zygote"]
+    code = "import sys; from trioqueue.testing.chaos._zygote import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code]
     with subprocess.Popen(
         [*command, *map(_reference, functions)],
         stdin=subprocess.PIPE,

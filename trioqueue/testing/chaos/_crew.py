@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import trio
 
@@ -44,9 +44,9 @@ class Setup:
     workers: int = 3
     producers: int = 1
     slots: int = 8
-    rate: float = 40.0
+    rate: float = 60.0
     grace: float = 0.5
-    synchronous: str = "full"
+    synchronous: Literal["full", "normal"] = "full"
     wrap: Wrap | None = None
 
     @property
@@ -144,7 +144,25 @@ async def _opened(setup: Setup) -> AsyncGenerator[RemoteBroker]:
             await trio.sleep(0.05)
 
 
+def preload() -> None:
+    """Import what every process will need, so that a forked one starts at once."""
+    from ...brokers import _codec, _sqlite_thread
+
+    assert _codec is not None
+    assert _sqlite_thread is not None
+
+
+#: Requests to stop that came before anybody could wait for them.
+_early: list[int] = []
+
+
+def heed_requests() -> None:
+    """Let a request to stop wait until the process has come so far. Before Trio starts."""
+    signal.signal(signal.SIGTERM, lambda number, _: _early.append(number))
+
+
 async def _asked_to_stop() -> None:
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
+        if not _early:
+            async for _ in signals:
+                return

@@ -67,13 +67,16 @@ def excuse_for(first: Attempt, then: Attempt, story: Story, terms: Terms) -> str
 
 
 def _why_over(first: Attempt, then: Attempt, story: Story, terms: Terms) -> str | None:
-    """Why the lease ran out."""
+    """Why the lease ran out: what came first is the cause."""
     process = story.process(first.process)
-    if process.status is not None and process.died <= then.claimed + terms.lease:
-        return "left" if process.status == 0 else "crash"
     since, until = first.expires - terms.lease, then.claimed
+    died = "left" if process.status == 0 else "crash"
+    if process.died <= first.expires:
+        return died
     if _overlap(process.stops, since, until):
         return "stopped"
+    if process.died <= until + terms.lease:  # a death is noticed some time after it
+        return died
     if any(_overlap(other.stops, since, until) for other in story.processes.values()):
         return "blocked"
     gaps = [gap for gap in process.gaps() if gap[1] - gap[0] > terms.long]

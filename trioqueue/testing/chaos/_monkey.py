@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Any, Final
 
 import trio
 
 from . import _records as r
-from ._crew import Setup, supply, work
+from ._crew import Setup, heed_requests, preload, supply, work
 from ._fork import fork, tail
 from ._witness import Witness
 
@@ -26,6 +27,11 @@ _PATIENCE: Final = 30.0
 _TICK: Final = 0.01
 
 _Role = Callable[[Setup, str], Coroutine[Any, Any, None]]
+
+
+def _live(role: _Role, setup: Setup, name: str) -> None:
+    heed_requests()
+    trio.run(role, setup, name)
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Monkey:
 
     def run(self) -> None:
         """Start everything, do as much mischief as was asked for, and end everything in order."""
+        preload()
         chance = random.Random(self.setup.seed)
         for role, count in (work, self.setup.workers), (supply, self.setup.producers):
             for _ in range(count):
@@ -92,7 +99,7 @@ class Monkey:
         self._started += 1
         name = f"{role.__name__} {self._started}"
         pid = fork(
-            lambda: trio.run(role, self.setup, name), self.setup.directory / name.replace(" ", "-")
+            partial(_live, role, self.setup, name), self.setup.directory / name.replace(" ", "-")
         )
         self._crew[pid] = _Process(name, pid, role)
 
@@ -124,7 +131,7 @@ class Monkey:
 
     def _strike(self, chance: random.Random) -> None:
         (kind,) = chance.choices(list(_MISCHIEF), list(_MISCHIEF.values()))
-        process = chance.choice(list(self._crew.values()))
+        process = self._pick(chance)
         if process.killed:
             return
         if kind == "kill":
@@ -133,6 +140,11 @@ class Monkey:
             self._ask(process)
         elif kind == "stop" and not process.stopped:
             self._stop(process, self.setup.lease * chance.uniform(1.1, 2.5))
+
+    def _pick(self, chance: random.Random) -> _Process:
+        """Mostly a worker: they have more to lose."""
+        crew = list(self._crew.values())
+        return chance.choices(crew, [3 if each.role is work else 1 for each in crew])[0]
 
     def _kill(self, process: _Process) -> None:
         self.witness.write(r.Killed(self.witness.now(), process.name, "kill"))

@@ -128,7 +128,3 @@ def main(references: list[str]) -> None:
         play = play._replace(strike=play.strike and Strike(*play.strike))
         output = Path(play.directory) / "output"
         print(end_of(fork(partial(perform, play, parts), output, limit=HUNG)), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
