@@ -54,7 +54,7 @@ class FussyModel(pydantic.BaseModel):
     number: int
 
     def model_post_init(self, context: object, /) -> None:
-        raise LookupError("no")
+        raise LookupError("no") if self.number else ValueError("Naught")
 
 
 tasks = TaskSet()
@@ -222,10 +222,49 @@ def test_whatever_a_model_raises() -> None:
     with pytest.raises(InvalidArguments, match=r"^odd\(b\): LookupError: no"):
         CODEC.decode_arguments("odd", b'[[null,{"number":1}],{}]')
 
+    with pytest.raises(InvalidArguments, match=r"^odd\(b\): value error, Naught$"):
+        CODEC.decode_arguments("odd", b'[[null,{"number":0}],{}]')
+
+
+def test_a_model_with_a_way_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def model_validate(value: object, **options: object) -> Any:
+        raise ValueError("Mine")
+
+    monkeypatch.setattr(FussyModel, "model_validate", model_validate)
+    with pytest.raises(InvalidArguments, match=r"^odd\(b\): mine$"):
+        CODEC.decode_arguments("odd", b'[[null,{"number":0}],{}]')
+
 
 def test_what_cannot_be_in_a_set() -> None:
     with pytest.raises(InvalidArguments, match=r"^odd\(c\): unhashable type: 'list'"):
         CODEC.decode_arguments("odd", b'[[],{"c":[[1]]}]')
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"", "input data was truncated"),
+        (b"\xff", "JSON is malformed: invalid character (byte 0)"),
+        (b"{}", "expected `array`, got `object`"),
+        (b"[[],[]]", "expected `object`, got `array` - at `$[1]`"),
+        (b"[[],{},1]", "expected `array` of length 2"),
+        (b"[[],{}]]", "JSON is malformed: trailing characters (byte 8)"),
+        (b"[" * 200, "nested more than 100 levels deep, or it contains itself"),
+    ],
+)
+def test_what_is_no_payload(payload: bytes, words: str) -> None:
+    with pytest.raises(InvalidArguments) as caught:
+        CODEC.decode_arguments("bare", payload)
+    start = "bare: the payload is not `[args, kwargs]` in JSON: "
+    assert str(caught.value) == start + words
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "x" * 100_000, "\u202e"])
+def test_the_name_of_an_argument_may_be_anything(name: str) -> None:
+    """In the message it is one line, and not a long one."""
+    payload = json.dumps([[], {name: 3}]).encode()
+    assert refused(CODEC.decode_arguments, "containers", payload) is None
+    assert refused(CODEC.decode_arguments, "models", payload) is None
 
 
 @pytest.mark.parametrize("payload", [None, 3, "[[],{}]", [[], {}], object()], ids=repr)
@@ -271,12 +310,12 @@ def test_a_bomb_of_nesting(depth: int, kind: int) -> None:
 def on_a_stack_of(size: int, call: Callable[[], None]) -> None:
     """In a thread with this much of a stack, as a thread of a worker may have."""
     before = threading.stack_size(size)
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
 
     def target() -> None:
         try:
             call()
-        except BaseException as error:
+        except Exception as error:
             failed.append(error)
 
     try:

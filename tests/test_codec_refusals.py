@@ -29,6 +29,7 @@ from tests.codecs import (
     Many,
     Model,
     Options,
+    Pair,
     Point,
     Shade,
     Urgent,
@@ -121,6 +122,7 @@ TYPED: list[tuple[Any, Any, str]] = [
     (set[str], "abc", "expected `array`, got `str`"),
     (list[set[int]], [{1}, [2]], "`list` would come back as `set` - at `$[1]`"),
     (tuple[int, str], (1,), "expected `array` of length 2"),
+    (Pair, ("a",), "1 parts would come back as 2"),
     (dict[int, str], {"1": "a"}, "the key '1': `str` would come back as `int`"),
     (dict[int | str, str], {1: "a", "1": "b"}, "2 keys would come back as 1"),
     (dict[int | str, str], {1: "a"}, "the key 1: `int` would come back as `str`"),
@@ -259,8 +261,11 @@ def test_a_value_that_needs_an_annotation(value: object, words: str) -> None:
     for codec in codec_of(bare), taking(Any), taking(object):
         with pytest.raises(InvalidArguments) as caught:
             codec.encode_arguments("resize", (value,), {})
-        assert str(caught.value).startswith("resize(value): ")
-        assert words in str(caught.value)
+        message = str(caught.value)
+        assert message.startswith("resize(value): ")
+        assert words in message
+        # Only where it would help.
+        assert ("annotate" in message) == ("would come back as" in message)
 
 
 def test_an_any_inside_is_as_strict() -> None:

@@ -75,10 +75,8 @@ class Slot:
             back = self._decode(text)
         except Exception as error:
             raise Misfit(self._unfit(value, error)) from None
-        kind = type(value)
-        if type(back) is kind and kind in SCALARS and back == value:
-            return text
-        self._check_same(value, back)
+        if type(value) not in SCALARS or back != value:
+            self._check_same(value, back)
         return text
 
     def load(self, text: bytes | msgspec.Raw) -> Any:
@@ -90,7 +88,7 @@ class Slot:
 
     def _check_same(self, value: object, back: object) -> None:
         try:
-            if not self._exact and type(back) is type(value) and bool(back == value):
+            if not self._exact and bool(back == value):
                 return
         except Exception:  # the comparison is the user's code
             pass
