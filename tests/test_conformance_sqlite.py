@@ -22,6 +22,7 @@ class TestSqliteBroker(BrokerConformance, has=REMOTE_BROKER):
     def open_broker(self, **options: Any) -> AbstractAsyncContextManager[SqliteBroker]:
         return open_sqlite_broker(
             self.path,
+            synchronous="normal",
             retention=self.retention,
             wall_clock=lambda: 1.7e9 + trio.current_time(),
             lease_clock=lambda: trio.current_time() + self.ahead,

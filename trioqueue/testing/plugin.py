@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+# A case that fails shows the values that it compared.
+pytest.register_assert_rewrite("trioqueue.testing.conformance")
+
 if TYPE_CHECKING:
     from .. import Queue
     from ._ledger import Ledger

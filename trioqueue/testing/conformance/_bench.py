@@ -197,11 +197,10 @@ class Bench:
         await trio.testing.wait_all_tasks_blocked()
         self.suite.skip(3 * self.broker.lease)
 
-    async def takes(self, call: Callable[..., Awaitable[object]], *args: Any) -> float:
-        """For how many seconds ``call`` waits."""
+    def stopwatch(self) -> Callable[[], float]:
+        """Start one; calling it tells the seconds since then."""
         start = trio.current_time()
-        await call(*args)
-        return trio.current_time() - start
+        return lambda: trio.current_time() - start
 
     def about(self, seconds: float | None, units: float) -> bool:
         """Whether a time is so many units: never less, and on a virtual clock hardly more."""

@@ -15,7 +15,7 @@ class Has(StrEnum):
     """What a broker has, beyond the verbs of `Broker` and `Inspector`. Declared, never guessed."""
 
     LOCAL = "local"  #: it is in the same process: every verb at once (``*_nowait``), ``close()``
-    BOUNDED = "bounded"  #: ``publish`` waits for room: opened with ``capacity=``
+    BOUNDED = "bounded"  #: it has bounds: opened with ``capacity=``, ``dead_capacity=``
     QUEUES = "queues"  #: ``open_queue(broker=...)`` takes it
     REMOTE = "remote"  #: it is a `RemoteBroker`
     SHARED = "shared"  #: several openings of one store, which outlives them

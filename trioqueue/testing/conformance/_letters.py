@@ -6,7 +6,7 @@ from typing import Any
 
 from ... import Move, State, UnknownTask
 from ._bench import Bench, raised, verdict
-from ._case import case
+from ._case import Has, case
 from ._places import ENDED, LIVE, bring
 
 
@@ -187,3 +187,15 @@ async def a_letter_is_kept_while_its_old_holder_protests(bench: Bench) -> None:
     assert await bench.settle(verdict(settlement.lease, Move.SUCCEEDED)) == [False]
     assert await _ids(bench) == ["1"]
     assert len((await bench.get("1")).trace().errors) == 1
+
+
+@case(Has.BOUNDED, dead_capacity=2)
+async def the_oldest_letter_makes_room(bench: Bench) -> None:
+    """Counted, and known by its end: it does not run again."""
+    await bench.dead("1", "2", "3")
+    assert await _ids(bench) == ["2", "3"]
+    assert await bench.state("1") is State.EVICTED
+    await raised(UnknownTask, bench.inspector.replay, "1")
+    counts = await bench.counts()
+    assert (counts.dead, counts.evicted) == (2, 1)
+    assert [task.state for task in await bench.publish("1")] == [State.EVICTED]

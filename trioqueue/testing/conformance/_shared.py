@@ -78,8 +78,10 @@ async def what_one_gives_back_wakes_the_other(bench: Bench) -> None:
 @case(Has.SHARED)
 async def what_is_due_wakes_who_has_not_published_it(bench: Bench) -> None:
     async with bench.another() as other:
+        passed = bench.stopwatch()
         await bench.publish("1", delay=4)
-        assert bench.about(await bench.takes(other.wait_ready), 4)
+        await other.wait_ready()
+        assert bench.about(passed(), 4)
 
 
 @case(Has.SHARED, each=[Move.SUCCEEDED, Move.DIED])
@@ -150,7 +152,8 @@ async def all_openings_count_the_same(bench: Bench) -> None:
         await other.publish([bench.task("2")])
         await bench.running("3", queue="x", priority=200)
         assert await other.counts() == await bench.inspector.counts()
-        assert await other.lanes() == await bench.inspector.lanes()
+        here, there = await bench.inspector.lanes(), await other.lanes()
+        assert [lane[:-1] for lane in there] == [lane[:-1] for lane in here]
 
 
 @case(Has.SHARED, Has.WORKERS)

@@ -49,7 +49,8 @@ class BrokerConformance:
         """The async context manager that yields the open broker.
 
         Called again within the same case, it opens the same store once more. ``options``: those of
-        the broker's own that a case needs, ``capacity`` (`Has.BOUNDED`) or none.
+        the broker's own that a case needs, ``capacity`` and ``dead_capacity`` (`Has.BOUNDED`), or
+        none.
         """
         raise NotImplementedError
 
