@@ -45,7 +45,7 @@ def passed(
     run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
 ) -> dict[str, int]:
     with capsys.disabled():
-        print(f"\nseed {SEED}\n{run.stdout}{run.stderr}")
+        print(f"\nseed {SEED}\n{run.stdout}")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "violations: 0" in run.stdout
     return numbers(run.stdout)

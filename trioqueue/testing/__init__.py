@@ -17,7 +17,8 @@ The real pool runs on a virtual clock, with a ledger at its side that holds it t
 
 Opening: `open_test_queue`, `run`, `Ledger`, `LAWS`. Handlers: `script` and its steps. Looking:
 `run_until_idle`, `timeline`. Breaking: `lose_lease`, `failing`, `cancel_everywhere`,
-`interrupt_everywhere`. Interleavings: `schedules`, `chosen`, `seeded`, `TrioMachine`.
+`interrupt_everywhere`, `crash_everywhere` (and more in `trioqueue.testing.chaos`). Interleavings:
+`schedules`, `chosen`, `seeded`, `TrioMachine`.
 """
 
 from __future__ import annotations
@@ -60,14 +61,19 @@ if TYPE_CHECKING:
     from ._script import times_out as times_out
     from ._stage import target as target
     from ._timeline import timeline as timeline
+    from .chaos import BrokenByCrash as BrokenByCrash
+    from .chaos import CrashReport as CrashReport
+    from .chaos import crash_everywhere as crash_everywhere
 
 #: Where each name lives. Imported at its first use: pytest imports this package with its plugin, in
 #: programs that may not use any of it.
 _HOMES: Final = {
     "Breach": "_laws",
+    "BrokenByCrash": "chaos",
     "BrokenByInterrupt": "_interrupt",
     "BrokenEverywhere": "_cancel",
     "CancelReport": "_cancel",
+    "CrashReport": "chaos",
     "Gate": "_script",
     "History": "_history",
     "InterruptReport": "_interrupt",
@@ -80,6 +86,7 @@ _HOMES: Final = {
     "blocks": "_script",
     "cancel_everywhere": "_cancel",
     "chosen": "_schedule",
+    "crash_everywhere": "chaos",
     "failing": "_failing",
     "interrupt_everywhere": "_interrupt",
     "ledger_of": "_open",

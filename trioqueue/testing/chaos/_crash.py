@@ -68,8 +68,8 @@ class BrokenByCrash(AssertionError):
 def crash_everywhere(
     scenario: Scene,
     *,
-    opener: Opener = open_sqlite,
-    drain: Scene = drain_all,
+    opener: Opener | None = None,
+    drain: Scene | None = None,
     points: Collection[str] | None = None,
     ways: Collection[str] = WAYS,
     most: int | None = None,
@@ -91,15 +91,19 @@ def crash_everywhere(
     ``ways`` ("exit": ``os._exit``, "kill": SIGKILL), a process plays until there and dies; another
     one opens the store again when all leases have run out, by its clock, drains it, and holds what
     was witnessed against what the broker says (`trioqueue.testing.chaos.check`), and the store
-    against its own check. ``most``: at most so many passages of each point, spread evenly.
-    ``points``: only these. ``lease``: of the broker's, in seconds.
+    against its own check. ``opener``: of another broker than the SQLite one, `open_sqlite`;
+    ``drain``: what ends all that is left, else than `drain_all`. ``most``: at most so many passages
+    of each point, spread evenly. ``points``: only these. ``lease``: of the broker's, in seconds.
 
     ``scenario``, ``drain`` and ``opener`` must be importable functions of modules without side
     effects: processes find them by their names. Needs ``os.fork``. Raises `BrokenByCrash`, naming
     point and passage, and `RuntimeError` if the undisturbed play fails. Takes about 0.1 s a death.
     """
     report = CrashReport(scenario.__qualname__)
-    with _zygote(scenario, drain, opener) as played, _scratch() as directory:
+    with (
+        _zygote(scenario, drain or drain_all, opener or open_sqlite) as played,
+        _scratch() as directory,
+    ):
         _rehearse(played, Path(directory, "rehearsal"), lease, report)
         strikes = _strikes(report.passages, points, ways, most)
         for number, strike in enumerate(strikes):

@@ -157,8 +157,12 @@ _early: list[int] = []
 
 
 def heed_requests() -> None:
-    """Let a request to stop wait until the process has come so far. Before Trio starts."""
+    """Let a request to stop wait until the process has come so far. Before Trio starts.
+
+    Whoever forks it has blocked SIGTERM, so that none comes before this.
+    """
     signal.signal(signal.SIGTERM, lambda number, _: _early.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 async def _asked_to_stop() -> None:

@@ -98,9 +98,11 @@ class Monkey:
     def _start(self, role: _Role) -> None:
         self._started += 1
         name = f"{role.__name__} {self._started}"
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         pid = fork(
             partial(_live, role, self.setup, name), self.setup.directory / name.replace(" ", "-")
         )
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         self._crew[pid] = _Process(name, pid, role)
 
     def _look_after(self, *, replace: bool = True) -> None:
