@@ -128,6 +128,9 @@ def _sqlite_runs() -> dict[str, Run]:
             runs[f"trioqueue/sqlite-drain-{processes}-{mode}"] = _sqlite(
                 "sqlite_crew:drain", 30_000, 3_000, processes=processes, synchronous=mode
             )
+    runs["trioqueue/sqlite-drain-few-normal"] = _sqlite(
+        "sqlite_crew:drain", 30_000, 3_000, processes=1, synchronous="normal", workers=10
+    )
     runs["trioqueue/sqlite-bulk-normal"] = _sqlite(
         "sqlite_queue:bulk", 100_000, 10_000, synchronous="normal"
     )

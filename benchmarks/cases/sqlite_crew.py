@@ -25,12 +25,12 @@ async def _submit_all(broker: str, size: int) -> None:
         await submit_all(queue, task, size)
 
 
-def drain(size: int, processes: int, synchronous: str) -> Sample:
+def drain(size: int, processes: int, synchronous: str, workers: int = WORKERS) -> Sample:
     """From the opening of the queue in each process until no task is open; a no-op handler."""
     with scratch.directory() as place:
         broker = url(place, synchronous)
         trio.run(_submit_all, broker, size)
-        with hired(processes, broker, WORKERS) as members:
+        with hired(processes, broker, workers) as members:
             for _ in range(2):  # begin, and end when all is done
                 for member in members:
                     member.tell()
