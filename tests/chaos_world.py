@@ -110,7 +110,8 @@ class World:
             self.rows[task_id] = Row(task_id)
             self.write(r.Accepted(self.now, "producer", task_id))
 
-    def claim(self, process: Process) -> Held | None:
+    def claim(self, process: Process, *, heard: bool = True) -> Held | None:
+        """Take the first ready task. ``heard``: the process lives to hear of it."""
         for row in self.rows.values():
             if row.state is State.RUNNING and row.expires < self.now:
                 row.state = State.READY
@@ -118,6 +119,9 @@ class World:
         if row is None:
             return None
         row.state, row.token, row.expires = State.RUNNING, row.token + 1, self.now + TERMS.lease
+        if not heard:
+            self.kill(process)
+            return None
         held = Held(row, row.token, row.expires, self.now)
         process.held.append(held)
         key = (process.name, row.id, row.token)

@@ -179,6 +179,17 @@ def test_who_was_told_that_the_lease_is_lost_must_stop() -> None:
     assert names(told, world.final()) == {"out-of-lease"}
 
 
+def test_a_claim_that_nobody_lived_to_hear_of_is_one() -> None:
+    """It is known by its token alone, and what was cancelled after it may be given out again."""
+    world = World()
+    world.submit()
+    world.claim(world.start(), heard=False)
+    cancel = r.Operated(world.now + 0.1, "operator", "t1", "cancel", True)
+    ticks(world, 2)
+    world.drain()
+    assert names([*world.records, cancel], world.final()) == set()
+
+
 # --- legal histories ----------------------------------------------------------------------------
 
 #: What may happen next, and how often.
@@ -187,6 +198,7 @@ _STEPS = {
     "refuse": 1,
     "start": 1,
     "claim": 8,
+    "claim unheard": 1,
     "returned": 4,
     "raised": 2,
     "died": 1,
@@ -214,6 +226,8 @@ def act(world: World, step: str, chance: random.Random) -> None:
             world.start()
         case "claim":
             world.claim(process)
+        case "claim unheard":
+            world.claim(process, heard=False)
         case "returned" | "raised" | "died" | "cancelled" if process.held:
             world.end(process, chance.choice(process.held), step, until=chance.choice(_UNTIL))
         case "kill":

@@ -129,8 +129,9 @@ def _resurrected(case: Case) -> _Findings:
 def _woken(task: TaskStory) -> _Findings:
     """What was cancelled before it was first given out never runs."""
     cancelled = [each.at for each in task.operations if _is_done(each, "cancel")]
-    claims = [attempt.since for attempt in task.claims() if attempt.since < inf]
-    if cancelled and claims and min(cancelled) < min(claims):
+    # Of a claim whose process did not live to hear of it nobody has told: but for its token.
+    first = task.attempts.get(1)
+    if cancelled and first is not None and min(cancelled) < first.since < inf:
         yield task.id, "was cancelled before it was ever given out, and was given out afterwards"
 
 

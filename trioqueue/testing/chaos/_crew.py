@@ -6,7 +6,7 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -102,7 +102,7 @@ async def clean_up(setup: Setup, name: str) -> FinalState:
 
     Raises `trio.TooSlowError` if that does not come to an end.
     """
-    async with _joined(setup, name) as (witness, broker):
+    async with _joined(replace(setup, wrap=None), name) as (witness, broker):
         chores = make_chores(witness, setup.pace)
         with trio.fail_after(_DRAIN):
             async with open_queue(chores.tasks, broker=broker, workers=4 * setup.slots) as queue:
