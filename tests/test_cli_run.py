@@ -322,14 +322,14 @@ def test_what_is_wrong_is_one_line_and_exit_2(site: Site, name: str, processes: 
         (["--processes", "0"], "--processes"),
         (["--grace", "-1"], "--grace"),
         (["--grace", "inf"], "--grace"),
-        (["--queue", ""], "queues"),
+        (["--queue", ""], "--queue"),
         (["--burts"], "--burst"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_flags_are_told(site: Site, arguments: list[str], words: str):
     """As in every command."""
-    done = site.command("run", JOBS, *arguments)
+    done = site.here("run", JOBS, *arguments)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert words in line

@@ -14,6 +14,7 @@ import trio
 from cyclopts import Parameter
 
 from .. import TrioqueueError
+from .._checks import check_name
 from ..brokers._url import check_broker_url, open_broker_url
 from ._broker import BrokerOption, broker_url
 from ._errors import Wrong, only
@@ -116,6 +117,8 @@ def run(
         stop.obey(supervised_by)
     wanted = _Run(tasks, broker_url(broker), workers, processes, grace, burst, queue, verbose)
     check_broker_url(wanted.url)
+    for name in queue:
+        check_name("--queue", name)
     if processes > 1:
         return _supervise(wanted, check=check)
     task_set = load_tasks(tasks)
