@@ -161,6 +161,7 @@ class Engine:
             jobs = self._tend_first(jobs)
             self._point(jobs, "begun")
             for job in jobs:
+                job.error = None  # of a try in a group that was undone
                 try:
                     job.raw = job.run(tx)
                 except TrioqueueError as error:  # it has written nothing

@@ -6,7 +6,7 @@ from typing import Final
 
 import apsw
 
-from .._errors import BrokerFailed, BrokerUnavailable, TrioqueueError
+from .._errors import BrokerFailed, BrokerUnavailable, InvalidTask, TrioqueueError
 
 #: For a while: doing it again is safe, and may succeed.
 _TRANSIENT: Final[dict[type[apsw.Error], str]] = {
@@ -39,7 +39,11 @@ def is_busy(error: BaseException) -> bool:
 
 
 def translate(error: BaseException, name: str) -> BaseException:
-    """Ours for SQLite's; any other error (a bug, of ours or in a value) as it is."""
+    """Ours for SQLite's and for values that SQLite cannot take; any other (a bug) as it is."""
+    if isinstance(error, (UnicodeEncodeError, apsw.TooBigError)):
+        made: BaseException = InvalidTask(f"SQLite cannot store that: {error}")
+        made.__cause__ = error
+        return made
     if isinstance(error, apsw.Error) and not isinstance(error, TrioqueueError):
         for kinds, ours in ((_TRANSIENT, BrokerUnavailable), (_FATAL, BrokerFailed)):
             for kind, words in kinds.items():

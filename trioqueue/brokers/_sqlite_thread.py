@@ -66,7 +66,7 @@ class ThreadDesk:
         self._writes: deque[Job] = deque()
         self._reads: deque[Job] = deque()
         self._waits: deque[Wait] = deque()
-        self._begun: list[Job] = []  # being done
+        self._begun: list[Job] = []  # taken, and not told of yet
         self._gone: deque[Wait] = deque()  # nobody waits any more
         # A lock as a binary semaphore, released to call the thread: a tenth of what an Event costs.
         self._bell = threading.Lock()
@@ -215,6 +215,7 @@ class ThreadDesk:
             done += self._look_outside()
             if done:
                 self._send(partial(self._deliver, done))
+            self._begun.clear()
 
     def _pause(self) -> float:
         """Seconds to sleep, unless called."""
@@ -230,9 +231,11 @@ class ThreadDesk:
 
     def _read(self) -> list[Job]:
         done: list[Job] = []
-        while self._reads:
-            done.append(self._reads.popleft())
+        with suppress(IndexError):  # looking whether there is one would be too late to know
+            while True:
+                done.append(self._reads.popleft())
         if done:
+            self._begun += done
             self._engine.look(done)
         waits: list[Wait] = []
         while self._waits:
@@ -260,12 +263,13 @@ class ThreadDesk:
             self._tend_after = now + _TEND_AGAIN
             return self._fail(self._writes, error)
         self._locked = 0.0
-        jobs = self._begun = self._take()
+        jobs = self._take()
+        self._begun += jobs
         done = engine.commit(jobs)
-        self._begun = []
         if done is None:
             # Nothing was done: back into the line, each to be tried alone.
             for job in reversed(jobs):
+                self._begun.remove(job)
                 job.alone = True
                 self._writes.appendleft(job)
             self._tend_after = now + _TEND_AGAIN
@@ -353,7 +357,7 @@ class ThreadDesk:
     def _fail_all(self, error: BaseException) -> None:
         """Nobody may wait for an answer that cannot come."""
         failed = self._fail(deque(self._begun), error)
-        self._begun = []
+        self._begun.clear()
         for line in (self._writes, self._reads):
             failed += self._fail(line, error)
         while self._waits:
