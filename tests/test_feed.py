@@ -1,6 +1,6 @@
 """The feed between workers and a broker elsewhere: leases kept, lost, released, settled in time."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,16 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.durable import LEASE, in_file
-from trioqueue import BrokerFailed, BrokerUnavailable, Queue, State, TaskSet, current_task
+from trioqueue import (
+    BrokerFailed,
+    BrokerUnavailable,
+    HandedBack,
+    Queue,
+    QueueClosed,
+    State,
+    TaskSet,
+    current_task,
+)
 from trioqueue._model import Lease, Settlement
 from trioqueue.brokers._sqlite import open_sqlite_broker
 
@@ -96,11 +105,12 @@ async def test_a_lease_that_cannot_be_renewed_ends_the_handler_in_time(
 
 
 async def test_a_settlement_waits_for_the_broker(path: Path, autojump_clock: MockClock) -> None:
+    """And its lease is kept alive so long: nobody else may have the task meanwhile."""
     async with in_file(path, tasks) as queue:
-        breaking(queue, "settle", AWAY, until=LEASE / 2)
+        breaking(queue, "settle", AWAY, until=3 * LEASE)
         handle = await queue.submit(quick, 7)
         assert await handle.result() == 7
-        assert trio.current_time() >= LEASE / 2
+        assert trio.current_time() >= 3 * LEASE
         assert log == [7], "run once"
 
 
@@ -150,6 +160,7 @@ async def test_what_has_not_started_is_released_at_once(
 ) -> None:
     """Claimed by a fetcher whose call was under way when the stop came: no interruption."""
     async with in_file(path, tasks, workers=2) as queue:
+        await wait_all_tasks_blocked()  # the fetcher waits for something to claim
         broker: Any = queue._broker.inspector
         claim = broker.claim
 
@@ -195,6 +206,94 @@ def _success() -> tuple[Any, Any]:
     outcome = Outcome(OutcomeKind.RETURNED)
     outcome.stored = False
     return Move.SUCCEEDED, outcome
+
+
+async def test_a_claim_whose_answer_comes_too_late_is_not_begun(
+    path: Path, autojump_clock: MockClock
+) -> None:
+    """By then somebody else may have it."""
+    seen: list[int] = []
+    own = TaskSet()
+
+    @own.task
+    async def look() -> None:
+        seen.append(current_task().fencing_token[1])
+
+    async with in_file(path, own, workers=1) as queue:
+        await wait_all_tasks_blocked()
+        broker: Any = queue._broker.inspector
+        claim = broker.claim
+
+        async def slowly(*args: Any) -> Sequence[Lease]:
+            leases: Sequence[Lease] = await claim(*args)
+            if leases and not seen:
+                del vars(broker)["claim"]
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(LEASE - 0.1)
+            return leases
+
+        vars(broker)["claim"] = slowly
+        await (await queue.submit(look)).result()
+        assert seen == [2]
+
+
+async def test_what_returns_too_late_is_not_written(path: Path, autojump_clock: MockClock) -> None:
+    """Between the end of what can be proven and the sweep: the broker would take it still."""
+    async with in_file(path, tasks) as queue:
+        handle = await queue.submit(stubborn, LEASE - 0.2)
+        await trio.lowlevel.checkpoint()
+        breaking(queue, "renew", AWAY, until=LEASE)
+        await handle.result()
+        task = await queue.inspector.get(handle.id)
+        assert task is not None
+        assert (task.deliveries, task.trace().losses) == (2, 1)
+
+
+async def test_no_more_is_claimed_than_can_be_started(
+    path: Path, autojump_clock: MockClock
+) -> None:
+    """What one process hoards, another one could have run."""
+    async with in_file(path, tasks, workers=1), in_file(path, tasks, workers=1) as queue:
+        for handle in await queue.submit_many([rest.bind(10), stubborn.bind(10)]):
+            await handle.result()
+        assert trio.current_time() == 10
+
+
+async def test_a_hard_stop_keeps_the_leases_until_the_last_handler_has_ended(
+    path: Path, autojump_clock: MockClock
+) -> None:
+    with trio.move_on_after(1):
+        async with in_file(path, tasks) as queue:
+            handle = await queue.submit(stubborn, 5 * LEASE)
+            await trio.sleep_forever()
+    async with in_file(path, tasks, workers=0) as queue:
+        task = await queue.inspector.get(handle.id)
+        assert task is not None
+        assert (task.state, task.deliveries) == (State.SUCCEEDED, 1)
+
+
+async def test_whoever_waits_is_told_when_nobody_works_any_more(
+    path: Path, autojump_clock: MockClock
+) -> None:
+    """The task stays on the broker; this program must come to its end."""
+    async with in_file(path, tasks, workers=1) as queue, trio.open_nursery() as nursery:
+        long = await queue.submit(rest, 3)
+        waiting = await queue.submit(rest, 100)
+
+        async def expect(wait: Callable[[], Awaitable[object]], error: type[Exception]) -> None:
+            with pytest.raises(error, match="stays on the broker"):
+                await wait()
+
+        nursery.start_soon(expect, waiting.result, HandedBack)
+        nursery.start_soon(expect, queue.drain, QueueClosed)
+        await trio.sleep(1)
+        await queue.shutdown(grace=10)
+        assert trio.current_time() == 3
+        assert await long.result() == "rested"
+        with pytest.raises(HandedBack):
+            await waiting.result()
+        with pytest.raises(QueueClosed):
+            await queue.drain()
 
 
 async def test_a_handler_sees_its_fence_and_its_payload_once_decoded(

@@ -177,7 +177,7 @@ async def test_results_and_tombstones_end(path: Path, autojump_clock: MockClock)
     async with in_file(path, tasks, broker={"retention": 60}) as queue:
         handle = await queue.submit(double, 1)
         await handle.wait()
-    async with in_file(path, tasks, workers=0, broker={"retention": 60}) as queue:
+    async with in_file(path, tasks, workers=0, within=1e6, broker={"retention": 60}) as queue:
         again = queue.handle(handle.id)
         await trio.sleep(100)
         with pytest.raises(ResultExpired):

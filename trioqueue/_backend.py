@@ -68,7 +68,7 @@ class Backend(Protocol):
         ...
 
     async def finish(self) -> None:
-        """What leaving the block waits for: like ``drain``, or nothing if others go on with it."""
+        """Begin to leave: ``drain``, then ``close``; or, if others go on with it, claim no more."""
         ...
 
     async def flush(self) -> None:

@@ -38,8 +38,13 @@ class Broker(Protocol):
         """What happens to tasks, as far as this process is told."""
         ...
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+    async def publish(
+        self, tasks: Sequence[Task], closed: Callable[[], bool] | None = None
+    ) -> Sequence[Task]:
         """Accept all of ``tasks`` or none, in order; wait while there is no room.
+
+        ``closed()``, if given, is asked in the last moment, perhaps in another thread: if it is
+        so, nothing is accepted, and `QueueClosed` is raised.
 
         Returned means accepted, and, in a durable broker, stored. Instead of a task whose id is
         known or whose key is held, the task that is there already is returned, and no new one comes
@@ -342,7 +347,7 @@ class Consumer(Protocol):
         ...
 
     def room(self) -> Mapping[str, int]:
-        """Type -> how many of its tasks could be started now, for all types that it has."""
+        """Type -> how many of its tasks its limit would let start now, for all types there are."""
         ...
 
 

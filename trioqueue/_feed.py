@@ -1,8 +1,8 @@
 """From a broker elsewhere to workers that never wait for it: claim ahead, settle behind, renew.
 
-A fetcher claims as much as the workers could start, a committer settles whatever has finished in
-one go, a keeper renews every lease and gives up what it cannot prove. In between lie the leases in
-hand: claimed, and not started yet.
+A fetcher claims what idle workers can start, and some ahead of quick handlers; a committer settles
+whatever has finished in one go; a keeper renews every lease and gives up what it cannot prove. In
+between lie the leases in hand: claimed, and not started yet.
 
 The order of a stop: the fetcher is joined, what has not started is released, the handlers end and
 are settled, and only then renewal ends.
@@ -27,6 +27,7 @@ from ._keeper import Keeper
 from ._ki import protected
 from ._model import ErrorRecord, Lease, Move, Outcome, OutcomeKind, Settlement, Task
 from ._nursery import open_bare_nursery
+from ._pace import GIVE_BACK, Pace
 from ._patience import patiently
 from ._until import Until
 
@@ -57,6 +58,7 @@ class RemoteFeed:
         self._consumer: Consumer | None = None
         self._committer = Committer(broker, self._on_dead)
         self._keeper = Keeper(broker, record, self._committer.leases, self._on_lost)
+        self._pace = Pace()
         self._hand: deque[Lease] = deque()  # claimed and not started
         self._wanted = trio.Event()  # a worker has looked in vain
         self._fetching = trio.CancelScope()
@@ -92,6 +94,7 @@ class RemoteFeed:
                 self._keeper.lose(lease, "it waited for a worker for longer than its lease")
             elif admits(lease.task.type):
                 lease.started_at = now
+                self._pace.begin()
                 return lease
             else:
                 hand.append(lease)
@@ -132,8 +135,7 @@ class RemoteFeed:
         """See `Feed`. What is in hand goes back at once."""
         self._held_back = True
         self._fetching.cancel(reason="the queue stops")
-        while self._hand:
-            self._release(self._hand.popleft())
+        self._give_back()
 
     def waiting(self) -> Waiting:
         """See `Feed`. Another process may always bring about what is waited for."""
@@ -204,7 +206,7 @@ class RemoteFeed:
                     if types:
                         await self._wait_for_more(types)
                     else:
-                        await self._wanted.wait()
+                        await self._wait_for_a_worker()
         finally:
             self.hold_back()
             self._fetched.set()
@@ -215,10 +217,12 @@ class RemoteFeed:
         room = dict(self._consumer.room())
         for lease in self._hand:
             room[lease.task.type] -= 1
-        most = self._consumer.free() - len(self._hand)
-        if most <= 0:
+        idle = self._consumer.free() - len(self._hand)
+        if idle <= 0:
             return ()
+        most = idle + self._pace.ahead(trio.current_time())
         leases = await self._broker.claim(room, most, self._queues)
+        self._pace.deal(trio.current_time())
         for lease in leases:
             room[lease.task.type] -= 1
         self._left_out = any(count <= 0 for count in room.values())
@@ -247,6 +251,15 @@ class RemoteFeed:
             self.hold_back()
         if self._hand:
             self._consumer.on_ready()
+
+    async def _wait_for_a_worker(self) -> None:
+        """Wait until one looks in vain. What was claimed ahead in vain goes to somebody else."""
+        if self._hand:
+            with trio.move_on_after(GIVE_BACK):
+                await self._wanted.wait()
+                return
+            self._give_back()
+        await self._wanted.wait()
 
     async def _wait_for_more(self, types: Collection[str]) -> None:
         """Wait until a claim may bring something, or there is room for other types."""
@@ -278,9 +291,11 @@ class RemoteFeed:
         self._keeper.let_go(lease)
         self._committer.add(settlement)
 
-    def _release(self, lease: Lease) -> None:
-        """It was not started: no interruption of anything."""
-        self._end(Settlement(lease, Move.RELEASED, Outcome(OutcomeKind.HANDED_BACK)))
+    def _give_back(self) -> None:
+        """Release what is in hand. It was not started: no interruption of anything."""
+        while self._hand:
+            lease = self._hand.popleft()
+            self._end(Settlement(lease, Move.RELEASED, Outcome(OutcomeKind.HANDED_BACK)))
 
     def _refuse(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """The lease was lost, and whoever has the next one decides."""

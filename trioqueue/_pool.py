@@ -39,6 +39,9 @@ _RETURNED: Final = OutcomeKind.RETURNED
 #: Seconds after a cancellation until the handlers that are still on their way are named in the log.
 HARD_LIMIT: Final = 5.0
 
+#: Room for a type without a limit of its own.
+_UNBOUNDED: Final = 1_000_000
+
 #: What a traceback of a handler's error begins with, and nobody wants to read.
 _OWN_FILES: Final = frozenset({__file__, _calls.__file__})
 
@@ -420,7 +423,7 @@ class Pool:
         """
         room: dict[str, int] = {}
         for name, limiter in self.limiters.items():
-            room[name] = self.size if limiter is None else int(limiter.available_tokens)
+            room[name] = _UNBOUNDED if limiter is None else int(limiter.available_tokens)
         for worker in self._workers:
             if worker.limited is not None and worker.lease is None:
                 room[worker.limited] += 1

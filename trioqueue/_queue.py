@@ -365,7 +365,6 @@ class Queue:
         """The end of the block: drain, then stop."""
         if not self.pool.stopping:
             await self._broker.finish()
-            self._broker.close()  # no checkpoint since the last task ended: nothing slips in
             self.pool.stop(math.inf)
         await self.pool.ended.wait()
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, final
 
 import trio
 
@@ -19,8 +19,6 @@ from ._letters import Unfinished, unfinished
 from ._model import NO_KWARGS, TERMINAL, ErrorRecord, Options, Outcome, OutcomeKind, Task
 from ._registry import TaskType
 from ._until import Ended, Until
-
-T = TypeVar("T")
 
 _CLOSED: Final = "the queue is closed: it accepts no new tasks"
 
@@ -80,7 +78,9 @@ class Remote:
         """See `Backend`. Raises `InvalidArguments` before anything is sent."""
         for task in tasks:
             task.payload = self._codec.encode_arguments(task.type, task.args, task.kwargs)
-        accepted = await self._accept(lambda: self._broker.publish(tasks))
+        if self._open.ended:
+            raise QueueClosed(_CLOSED)
+        accepted = await self._broker.publish(tasks, self._is_closed)
         for task in tasks:
             # A handle may be kept for long, and the broker has them.
             task.args, task.kwargs, task.payload = (), NO_KWARGS, None
@@ -88,14 +88,13 @@ class Remote:
 
     async def replay(self, task_id: str) -> Task:
         """See `Backend`."""
-        return await self._accept(lambda: self._broker.replay(task_id))
-
-    async def _accept(self, call: Callable[[], Awaitable[T]]) -> T:
-        """A call that brings a task to life, unless the queue is closed before it has begun."""
         try:
-            return await self._open.run(call)
+            return await self._open.run(lambda: self._broker.replay(task_id))
         except Ended:
             raise QueueClosed(_CLOSED) from None
+
+    def _is_closed(self) -> bool:
+        return self._open.ended
 
     async def wait_settled(self, task: Task) -> None:
         """See `Backend`. Raises `HandedBack` if this queue's workers have ended and it has not."""
@@ -168,7 +167,11 @@ class Remote:
             raise QueueClosed(msg)
 
     async def finish(self) -> None:
-        """See `Backend`. What is not held here stays on the broker, for others or for later."""
+        """See `Backend`. What is not held here stays on the broker, for others or for later.
+
+        What still runs may submit until it has ended: leaving is no close.
+        """
+        self._feed.hold_back()
         await trio.lowlevel.checkpoint()
 
     async def flush(self) -> None:

@@ -1,10 +1,11 @@
 """Planted bugs: each is to be found by a named part of the suite. See `Mutant`."""
 
 from tests.mutants._broker import BROKER
+from tests.mutants._elsewhere import ELSEWHERE
 from tests.mutants._mutant import LAW_NAMES, PROMISES, Mutant
 from tests.mutants._pool import POOL
 from tests.mutants._rules import RULES
 
 __all__ = ["LAW_NAMES", "MUTANTS", "PROMISES", "Mutant"]
 
-MUTANTS = (*POOL, *BROKER, *RULES)
+MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE)

@@ -9,6 +9,7 @@ PROMISES: Final = (
     "life cycle",  # what leads from which state to which, and what is kept of it
     "deadlocks are told",
     "fairness",  # to the rest of the program
+    "partition",  # a worker stops what it cannot prove to be its own
     "interrupts",  # Ctrl-C loses nothing, and reaches a busy handler
     "observers are guests",
 )

@@ -62,9 +62,13 @@ class MemoryBroker(TableInspector):
 
     # --- accepting --------------------------------------------------------------------------------
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+    async def publish(
+        self, tasks: Sequence[Task], closed: Callable[[], bool] | None = None
+    ) -> Sequence[Task]:
         """See `Broker`. The checkpoint comes first: after the effect nothing can raise."""
         await trio.lowlevel.checkpoint()
+        if closed is not None and closed():
+            raise QueueClosed(CLOSED)
         room, places = self._request(tasks)
         if places and (room.queued or not room.fits(places)):
             await room.take(places)
@@ -384,8 +388,9 @@ class MemoryBroker(TableInspector):
         return self.cancel(task_id)
 
     async def finish(self) -> None:
-        """See `Backend`."""
+        """See `Backend`. No checkpoint since the last task ended: nothing slips in."""
         await self.drain()
+        self.close()
 
     async def flush(self) -> None:
         """See `Backend`. Known at once."""

@@ -60,10 +60,12 @@ class SqliteBroker(SqliteInspector):
 
     # --- producers --------------------------------------------------------------------------------
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+    async def publish(
+        self, tasks: Sequence[Task], closed: Callable[[], bool] | None = None
+    ) -> Sequence[Task]:
         """See `Broker`."""
         accepted: Sequence[Task] = await self._desk.do(
-            Job("publish", partial(moves.publish, tasks=tasks), self._accepted)
+            Job("publish", partial(moves.publish, tasks=tasks, closed=closed), self._accepted)
         )
         return accepted
 

@@ -6,10 +6,11 @@ whole transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import Final, NamedTuple
 
+from .._errors import QueueClosed
 from .._model import Lease, Move, State, Task
 from ._sqlite_db import Execute, Row
 from ._sqlite_rows import (
@@ -48,8 +49,13 @@ INSERT INTO tasks (seq, id, lane, state, place, accepted_at, due, expires_at, ti
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 
 
-def publish(tx: Tx, tasks: Iterable[Task]) -> list[Accepted]:
-    """Accept each task, unless its id is known or its key is held."""
+def publish(
+    tx: Tx, tasks: Iterable[Task], closed: Callable[[], bool] | None = None
+) -> list[Accepted]:
+    """Accept each task, unless its id is known or its key is held. Raises `QueueClosed`."""
+    if closed is not None and closed():
+        msg = "the queue is closed: it accepts no new tasks"
+        raise QueueClosed(msg)
     accepted: list[Accepted] = []
     execute, changes, now = tx.execute, tx.changes, tx.now
     plain = tx.entry(_SUBMITTED, 0, by_worker=False)

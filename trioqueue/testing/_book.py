@@ -37,6 +37,7 @@ class Account:
         "due_at",
         "failures",
         "id",
+        "number",
         "options",
         "queue",
         "rank",
@@ -57,6 +58,7 @@ class Account:
         self.backing_off = False  # scheduled by a retry: it keeps its place in the bound
         self.delivery = 0
         self.failures = 0
+        self.number = 0  # in order of acceptance
         self.rank: tuple[int, int, int] = (
             0,
             0,
@@ -72,7 +74,9 @@ class Account:
 class Book:
     """All accounts, who runs what, and which queues are paused."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, elsewhere: bool = False) -> None:
+        #: What is given back keeps the order of acceptance there, and that of its return in memory.
+        self._elsewhere = elsewhere
         self.accounts: dict[str, Account] = {}
         self.running: dict[tuple[str, int], Began] = {}  # witnessed, not told by events
         self.counts: dict[State, int] = dict.fromkeys(State, 0)  # of all tasks there ever were
@@ -136,6 +140,7 @@ class Book:
         account = self.account(event)
         if account is None:
             account = self.accounts[event.task_id] = Account(event, options)
+            account.number = len(self.accounts)
         before = account.state
         try:
             account.state = fold(before, event)
@@ -166,12 +171,13 @@ class Book:
         elif account.state is State.READY:
             self._order += 1
             front = 0 if name in {Move.RELEASED, Move.LOST} else 1
-            account.rank = (-account.options.priority, front, self._order)
+            order = account.number if self._elsewhere and not front else self._order
+            account.rank = (-account.options.priority, front, order)
 
 
 def walk(history: History) -> Iterator[tuple[Entry, Book]]:
     """Each entry with the book as it stood *before* it. After the last, the book is complete."""
-    book = Book()
+    book = Book(elsewhere=history.elsewhere)
     for entry in history.entries:
         yield entry, book
         book.apply(entry)
