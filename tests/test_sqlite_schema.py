@@ -126,7 +126,7 @@ def _open_and_publish(path: str, number: int, start: object) -> None:
 @pytest.mark.main
 def test_processes_that_create_the_file_at_once_all_get_it(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
-    number = 8
+    number = 4
     start = spawn.Barrier(number)
     processes = [
         spawn.Process(target=_open_and_publish, args=(str(path), n, start)) for n in range(number)

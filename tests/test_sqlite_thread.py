@@ -318,11 +318,11 @@ async def test_closing_finishes_what_has_begun_and_fails_the_rest(tmp_path: Path
     gate = Gate("publish:begun")
     async with trio.open_nursery() as nursery, open_sqlite_broker(path, probe=gate) as broker:
         begun, late = a_task("begun"), a_task("late")
-        nursery.start_soon(call, "begun", partial(broker.publish, [begun]))
+        nursery.start_soon(call, "begun", partial(broker.publish, [begun]))  # noqa: ASYNC111 - meant
         await gate.reached.wait()
-        nursery.start_soon(call, "late", partial(broker.publish, [late]))
-        nursery.start_soon(call, "ready", partial(broker.wait_ready, {"b"}))
-        nursery.start_soon(call, "settled", partial(broker.wait_settled, begun))
+        nursery.start_soon(call, "late", partial(broker.publish, [late]))  # noqa: ASYNC111 - meant
+        nursery.start_soon(call, "ready", partial(broker.wait_ready, {"b"}))  # noqa: ASYNC111 - meant
+        nursery.start_soon(call, "settled", partial(broker.wait_settled, begun))  # noqa: ASYNC111 - meant
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(_open_soon, gate)
     assert answers.pop("begun") == [begun]
@@ -352,7 +352,7 @@ async def test_closing_does_not_wait_for_somebody_elses_lock(tmp_path: Path) -> 
     with outsider(path) as other:
         async with trio.open_nursery() as nursery, open_sqlite_broker(path) as broker:
             other.execute("BEGIN IMMEDIATE")
-            nursery.start_soon(publish, broker)
+            nursery.start_soon(publish, broker)  # noqa: ASYNC111 - meant
             await trio.testing.wait_all_tasks_blocked(0.02)
         assert len(failed) == 1
         other.execute("ROLLBACK")

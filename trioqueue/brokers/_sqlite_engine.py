@@ -288,10 +288,18 @@ class Engine:
         if self._settled:
             for task_id in tx.ended:
                 found += self._settled.get(task_id, ())
-        for wait in self._others:
-            if tx.operated or (tx.made_ready if wait.kind == READY else tx.ended):
-                found.append(wait)
+        if self._others:
+            drained = tx.operated or tx.emptied or (tx.more_waits and self._is_anything_paused())
+            ready = tx.operated or tx.made_ready
+            for wait in self._others:
+                if ready if wait.kind == READY else drained:
+                    found.append(wait)
         return found
+
+    def _is_anything_paused(self) -> bool:
+        """So that a task that waits now may wait for good."""
+        sql = "SELECT 1 FROM paused UNION ALL SELECT 1 FROM meta WHERE paused LIMIT 1"
+        return bool(self._execute(sql).fetchall())
 
     def _look_again(self, waits: Sequence[Wait]) -> list[Job]:
         if not waits:

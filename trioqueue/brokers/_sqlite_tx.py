@@ -41,6 +41,7 @@ _ADD_TO_LANE: Final = (
     "UPDATE lanes SET scheduled = scheduled + ?, ready = ready + ?, running = running + ?, "
     "kept = kept + ? WHERE id = ?"
 )
+_OPEN_IN_LANE: Final = "SELECT scheduled + ready + running FROM lanes WHERE id = ?"
 _DROP_LANES: Final = (
     "DELETE FROM lanes WHERE scheduled = 0 AND ready = 0 AND running = 0 AND kept = 0"
 )
@@ -74,6 +75,8 @@ class Tx:
         self.made_ready = False
         self.ended: list[str] = []  # ids
         self.forgot = False  # tombstones were deleted
+        self.emptied = False  # a lane has no open task any more
+        self.more_waits = False  # a lane has more waiting tasks
         self.operated = False  # something was paused, resumed, or asked for
         self.next_due = _FAR  # Unix time of the first alarm that was set
         self.next_lease = _FAR  # the same on the lease clock
@@ -122,7 +125,17 @@ class Tx:
                 self.execute(_ADD_TO_LANE, (*places, lane))
                 for index, difference in enumerate(places):
                     self._places[index] += difference
+                self._note_drained(lane, places)
         self._lanes.clear()
+
+    def _note_drained(self, lane: int, places: list[int]) -> None:
+        """Whether those who wait for the end of all have to look: it is rare that they have."""
+        scheduled, ready, running, _ = places
+        if scheduled + ready > 0:
+            self.more_waits = True
+        elif scheduled + ready + running < 0:
+            rows = self.execute(_OPEN_IN_LANE, (lane,)).fetchall()
+            self.emptied |= rows == [(0,)]
 
     def write_numbers(self) -> None:
         """The last step before the commit."""
