@@ -1,4 +1,4 @@
-"""The file of a SQLite broker: made once by whoever comes first, kept up to date, never taken over."""
+"""The file of a SQLite broker: made once by whoever comes first, up to date, never taken over."""
 
 import multiprocessing
 from pathlib import Path
