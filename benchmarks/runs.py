@@ -96,7 +96,7 @@ _STORES: Final = {"huey": "huey", "litequeue": "litequeue", "persistqueue": "per
 def _sqlite_peer_runs() -> dict[str, Run]:
     runs = {}
     # A slow disk syncs 300 times a second, and these peers wait for it once or twice for each task.
-    for mode, size, quick in (("normal", 10_000, 1_000), ("full", 3_000, 100)):
+    for mode, size, quick in (("normal", 10_000, 1_000), ("full", 1_000, 100)):
         for module, peer in _STORES.items():
             for case in ("enqueue", "claims"):
                 target = f"sqlite_{module}:{case}"
@@ -114,7 +114,7 @@ def _sqlite_peer_runs() -> dict[str, Run]:
 def _sqlite_runs() -> dict[str, Run]:
     runs = {}
     sizes = {1: 10_000, 32: 50_000, 256: 100_000}
-    for mode, part, quick in (("normal", 1, 10), ("full", 3, 50)):
+    for mode, part, quick in (("normal", 1, 10), ("full", 10, 50)):
         for submitters, size in sizes.items():
             runs[f"trioqueue/sqlite-enqueue-{submitters}-{mode}"] = _sqlite(
                 "sqlite_queue:enqueue",
