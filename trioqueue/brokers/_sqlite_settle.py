@@ -71,44 +71,46 @@ class Settled:
 
 def settle(tx: Tx, settlements: Iterable[Settlement]) -> list[Settled]:
     """End each lease, if it is the current one."""
-    return [
-        _succeed(tx, one) if one.move is _SUCCEEDED else _settle(tx, one) for one in settlements
-    ]
+    success = Settled(tx.now, kept=True)  # one for all: there is nothing to tell them apart
+    success.state = State.SUCCEEDED
+    done: list[Settled] = []
+    for one in settlements:
+        if one.move is not _SUCCEEDED:
+            done.append(_settle(tx, one))
+        elif _succeed(tx, one):
+            done.append(success)
+        else:
+            done.append(_too_late(tx, one))
+    return done
 
 
-def _succeed(tx: Tx, settlement: Settlement) -> Settled:
+def _succeed(tx: Tx, settlement: Settlement) -> bool:
+    """The way of nearly all tasks."""
     lease, outcome = settlement.lease, settlement.outcome
-    task = lease.task
+    task, token = lease.task, lease.token
     finish = tx.counter + 1
-    tx.execute(
-        _SUCCEED,
-        (
-            *(finish, tx.now, outcome.kind, outcome_flags(outcome), outcome.duration),
-            *(encode_error(outcome.error), settlement.result),
-            tx.entry(_SUCCEEDED, lease.token, by_worker=True),
-            *(task.order, lease.token),
-        ),
-    )
+    history = tx.entry(_SUCCEEDED, token, by_worker=True)
+    error = None if outcome.error is None else encode_error(outcome.error)
+    end = (finish, tx.now, outcome.kind, outcome_flags(outcome), outcome.duration, error)
+    tx.execute(_SUCCEED, (*end, settlement.result, history, task.order, token))
     if not tx.changes():
-        return _too_late(tx, settlement)
+        return False
     tx.counter = finish
-    tx.settled[task.order, lease.token] = outcome
+    tx.settled[task.order, token] = outcome
     tx.count(_SUCCEEDED, tx.lane(task.options.queue, task.type), RUNNING, SUCCEEDED)
     tx.ended.append(task.id)
-    settled = Settled(tx.now, kept=True)
-    settled.state = State.SUCCEEDED
-    settled.failures = task.failures
-    return settled
+    return True
 
 
 def _too_late(tx: Tx, settlement: Settlement) -> Settled:
     """The lease is over: ended by this very settlement (a repeat), or otherwise (a zombie)."""
     lease = settlement.lease
-    row = tx.execute(_SETTLED, (lease.task.order,)).fetchone()
-    repeated = row is not None and row[0] == lease.token > 0
     before = tx.settled.get((lease.task.order, lease.token), lease.settled)
-    if before is not None and before is not settlement.outcome:
-        repeated = False
+    if before is not None:  # it was settled here: then that is known for sure, and for ever
+        repeated = before is settlement.outcome
+    else:
+        row = tx.execute(_SETTLED, (lease.task.order,)).fetchone()
+        repeated = row is not None and row[0] == lease.token > 0
     tx.refused += not repeated
     return Settled(tx.now, kept=repeated, repeated=repeated)
 

@@ -31,6 +31,8 @@ from ._sqlite_siblings import join, leave, poke_others
 _POLL: Final = (0.002, 0.05)
 #: Seconds between two tries to get the write lock: from, up to. SQLite cannot be told to wake us.
 _LOCKED: Final = (0.0003, 0.01)
+#: Seconds between two looks whether the file is still there, while nothing else is done.
+_CHECK: Final = 1.0
 #: Seconds of sleep at most, should somebody set the wall clock meanwhile.
 _SLEEP: Final = 60.0
 #: Seconds until what time brings about is tried again, if it could not be written.
@@ -78,6 +80,7 @@ class ThreadDesk:
         self._closed = trio.Event()
         self._poll = _POLL[0]
         self._polled = 0.0
+        self._checked = 0.0
         self._locked = 0.0  # the last pause, while somebody else has the write lock
         self._tend_after = 0.0
 
@@ -206,12 +209,15 @@ class ThreadDesk:
 
     def _serve(self) -> None:
         while not self._closing:
-            self._bell.acquire(timeout=self._pause())
+            rung = self._bell.acquire(timeout=self._pause())
             self._rung = False  # before looking: what is handed in later rings again
-            while self._gone:
-                self._engine.forget(self._gone.popleft())
-            done = self._read()
-            done += self._write()
+            done: list[Job] = []
+            # Else it is nothing but time to look outside, which is what idling costs.
+            if rung or self._locked or self._writes or self._tending():
+                while self._gone:
+                    self._engine.forget(self._gone.popleft())
+                done += self._read()
+                done += self._write()
             done += self._look_outside()
             if done:
                 self._send(partial(self._deliver, done))
@@ -251,8 +257,7 @@ class ThreadDesk:
         """One transaction, if there is anything to write."""
         engine = self._engine
         now = time.monotonic()
-        tending = now >= self._tend_after and engine.rings()
-        if not self._writes and not tending:
+        if not self._writes and not self._tending():
             self._locked = 0.0
             return []
         try:
@@ -278,6 +283,10 @@ class ThreadDesk:
             self._tend_after = now + _TEND_AGAIN
         poke_others(engine.path, self)
         return done
+
+    def _tending(self) -> bool:
+        """Whether it is time to do what time has brought about."""
+        return self._engine.rings() and time.monotonic() >= self._tend_after
 
     def _take(self) -> list[Job]:
         """The jobs of the next transaction, which have begun with this."""
@@ -307,7 +316,9 @@ class ThreadDesk:
         try:
             if not engine.changed_outside():
                 self._poll = min(1.5 * self._poll, _POLL[1])
-                engine.check_file()
+                if now >= self._checked + _CHECK:
+                    self._checked = now
+                    engine.check_file()
                 return []
             self._poll = _POLL[0]
             done = engine.look_outside()
