@@ -1,6 +1,6 @@
 """Brokers that are broken on purpose, each in one way, and what is to be found out about it."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from trioqueue import Lease, Move, Outcome, OutcomeKind, QueueClosed, RemoteBroker, Settlement, Task
@@ -24,7 +24,9 @@ class SaysYesTooSoon(Mutant):
         super().__init__(inner)
         self._later: list[Task] = []
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+    async def publish(
+        self, tasks: Sequence[Task], closed: Callable[[], bool] | None = None
+    ) -> Sequence[Task]:
         self._later += tasks
         return tasks
 
@@ -49,8 +51,10 @@ class SaysYesTooSoon(Mutant):
 class RefusesWhatItKeeps(Mutant):
     """Stores tasks, and says that it did not."""
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        await self.inner.publish(tasks)
+    async def publish(
+        self, tasks: Sequence[Task], closed: Callable[[], bool] | None = None
+    ) -> Sequence[Task]:
+        await self.inner.publish(tasks, closed)
         raise QueueClosed
 
 

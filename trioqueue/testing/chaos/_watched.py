@@ -28,12 +28,14 @@ class WatchedBroker(Through):
         """When a lease expires, on the witness's clock."""
         return self._witness.now() + lease.expires - self.inner.lease_time()
 
-    async def publish(self, tasks: Sequence[Task]) -> Sequence[Task]:
+    async def publish(
+        self, tasks: Sequence[Task], closed: Callable[[], bool] | None = None
+    ) -> Sequence[Task]:
         """See `Broker`."""
         ids = [task.id for task in tasks]
         self._witness.write(*(r.Submitting(*self._stamp(), each) for each in ids))
         try:
-            there = await self.inner.publish(tasks)
+            there = await self.inner.publish(tasks, closed)
         except (trio.Cancelled, QueueClosed) as error:
             # Nothing was accepted, says the contract. After any other error nobody knows.
             why = type(error).__name__
