@@ -55,6 +55,16 @@ def error_outcome(message: str = "boom") -> Outcome:
     return outcome
 
 
+def test_what_was_never_started_is_given_back_in_silence(log: tuple[logging.Logger, Lines]):
+    """A durable broker's worker claims ahead: what it gives back was not interrupted."""
+    logger, lines = log
+    observe = log_events(logger)
+    observe(make_event(Move.RELEASED, outcome=Outcome(OutcomeKind.HANDED_BACK)))
+    observe(make_event(Move.RELEASED, outcome=Outcome(OutcomeKind.INTERRUPTED)))
+    assert lines.levels() == [("released", "DEBUG"), ("released", "WARNING")]
+    assert "not started" in lines.records[0].getMessage()
+
+
 async def test_each_event_of_a_life_is_one_line_at_its_level(log: tuple[logging.Logger, Lines]):
     """A task that fails once and one that dies leave the lines that an operator expects."""
     logger, lines = log

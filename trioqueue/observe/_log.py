@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, final
 
 from .._events import Event, Observer
+from .._model import Move, OutcomeKind
 
 # Failures that are tried again are warnings, the one that is final an error. What only tells that
 # the queue goes on is DEBUG: a busy queue says it thousands of times a second.
@@ -47,6 +48,8 @@ _LINES: Final[Mapping[str, tuple[int, str]]] = {
     "handed_back": (logging.WARNING, f"{_TASK} was handed back, unfinished"),
     "refused": (logging.WARNING, f"{_TASK} was settled too late: refused"),
 }
+#: A release of what was claimed from a broker elsewhere, and never started.
+_GIVEN_BACK: Final = (logging.DEBUG, f"{_TASK} was given back, not started")
 _OTHER: Final = (logging.DEBUG, f"{_TASK} %(event)s")
 
 #: Characters of an error in a message; the field ``error`` has all of it.
@@ -76,12 +79,21 @@ def log_events(
         lines[name] = (level, lines[name][1])
 
     def observe(event: Event) -> None:
-        level, line = lines.get(event.name, _OTHER)
+        level, line = _GIVEN_BACK if _is_given_back(event) else lines.get(event.name, _OTHER)
         if target.isEnabledFor(level):  # nothing is built for a level that is off
             fields = _fields(event)
             target.log(level, line, fields | _words(event, fields), extra=fields)
 
     return observe
+
+
+def _is_given_back(event: Event) -> bool:
+    outcome = event.outcome
+    return (
+        event.name == Move.RELEASED
+        and outcome is not None
+        and outcome.kind is OutcomeKind.HANDED_BACK
+    )
 
 
 def _fields(event: Event) -> dict[str, object]:
