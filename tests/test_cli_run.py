@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -44,7 +45,7 @@ def test_verbose_tells_of_each_attempt(site: Site):
     assert done.returncode == 0
     assert f"note {good[0]} succeeded" in done.stderr
     assert f"fail {bad} died on attempt 2: ValueError: bad" in done.stderr
-    assert "1 succeeded, 1 retried, 1 died" in done.stderr
+    assert "1 succeeded, 1 failed, 1 died" in done.stderr
 
 
 def test_a_burst_waits_for_what_is_due_later(site: Site):
@@ -105,7 +106,7 @@ def test_a_signal_lets_running_tasks_end_and_starts_no_other(
     counts = site.counts()
     assert 1 <= counts["succeeded"] <= 4
     assert counts == {"succeeded": counts["succeeded"], "ready": 10 - counts["succeeded"]}
-    assert site.moves("released") == 0
+    assert "cut short" not in workers.errors
     assert f"stopping ({number.name})" in workers.errors
 
 
@@ -123,7 +124,7 @@ def test_a_second_signal_cancels_and_gives_back(site: Site, processes: str):
     assert workers.output.count("slow was cancelled") == 2
     assert "stopping at once" in workers.errors
     assert site.counts() == {"ready": 2}
-    assert site.moves("released") == 2
+    assert sum(map(int, re.findall(r"ended: (\d) cut short", workers.errors))) == 2
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
@@ -158,7 +159,7 @@ def test_it_ends_by_force_at_the_hard_limit(tmp_path: Path, processes: str):
             assert is_alive(pid)
         for name, task_id, workers in started:
             assert workers.end() == 3, workers.errors
-            assert f"1 running: {name} {task_id}" in workers.errors
+            assert f"1 unfinished: {name} {task_id}" in workers.errors
     for site in sites:
         # Until its lease has expired: who looks then, sweeps.
         assert site.counts() in ({"running": 1}, {"ready": 1})
@@ -245,7 +246,8 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(site: Site):
     assert site.counts() == {"succeeded": 400}
     noted = site.noted()
     assert all(noted[number] >= 100 for number in range(4))
-    assert noted.total() - 400 <= site.moves("lost") <= 4
+    # What ran twice is what the victim ran: it had four workers, and each lost its lease.
+    assert noted.total() - 400 <= min(4, site.moves("lost"))
 
 
 def test_a_task_that_kills_its_process_is_survived(site: Site):

@@ -17,7 +17,7 @@ import trio
 
 import trioqueue
 
-from .. import Event, Queue, TaskSet
+from .. import Event, OutcomeKind, Queue, State, TaskSet
 from ..observe import log_events
 from ._exits import OK
 from ._stop import HARD_LIMIT, Request, Stop
@@ -26,6 +26,18 @@ logger = logging.getLogger("trioqueue.run")
 
 #: Tasks that are named when a process is ended by force.
 NAMED: Final = 5
+
+
+#: How attempts end: events, and the words for them.
+_ENDS: Final = (
+    ("succeeded", "succeeded"),
+    ("retried", "failed"),
+    ("died", "died"),
+    ("snoozed", "snoozed"),
+    ("cancelled", "cancelled"),
+    ("released", "cut short"),
+    ("refused", "refused"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,31 +58,31 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.running: dict[str, str] = {}  # task id -> type
+        self.held: dict[str, str] = {}  # task id -> type; not all have begun, if they are quick
 
     def __call__(self, event: Event) -> None:
         """See `trioqueue.Observer`."""
-        self.counts[event.name] += 1
         if event.name == "started":
-            self.running[event.task_id] = event.task_type
-        elif event.state is not None:
-            self.running.pop(event.task_id, None)
+            self.held[event.task_id] = event.task_type
+        elif event.name == "refused" or event.state not in {None, State.RUNNING}:
+            self.held.pop(event.task_id, None)
+        if event.outcome is None or event.outcome.kind is not OutcomeKind.HANDED_BACK:
+            self.counts[event.name] += 1  # else: it had not begun
 
     def describe(self) -> str:
         """How the attempts ended, as words."""
-        words = ("succeeded", "retried", "snoozed", "died", "cancelled", "released", "refused")
-        told = [f"{self.counts[word]:,} {word}" for word in words if self.counts[word]]
+        told = [f"{self.counts[name]:,} {word}" for name, word in _ENDS if self.counts[name]]
         return ", ".join(told) or "nothing was started"
 
     def last_words(self) -> str:
         """Why the process has to be ended by force. May be called in any thread."""
-        running = list(self.running.items())
-        names = ", ".join(f"{task_type} {task_id}" for task_id, task_type in running[:NAMED])
-        more = ", ..." if len(running) > NAMED else ""
-        what = f"{len(running)} running: {names}{more}" if running else "no task was running"
+        held = list(self.held.items())
+        names = ", ".join(f"{task_type} {task_id}" for task_id, task_type in held[:NAMED])
+        more = ", ..." if len(held) > NAMED else ""
+        what = f"{len(held)} unfinished: {names}{more}" if held else "no task was unfinished"
         return (
             f"ended by force, {HARD_LIMIT:g} s after the grace ({what}); "
-            "what ran will run again when its lease has expired"
+            "they will run again when their leases have expired"
         )
 
 
@@ -149,7 +161,7 @@ class Work:
         )
 
     def _tell_stop(self, request: Request) -> None:
-        running = len(self._tally.running)
+        running = self._queue.pool.running if self._queue is not None else 0
         if request.now:
             logger.info("stopping at once (%s): %d running are cancelled", request.why, running)
         elif not self._asked.is_set():
