@@ -88,12 +88,9 @@ def log_events(
 
 
 def _is_given_back(event: Event) -> bool:
-    outcome = event.outcome
-    return (
-        event.name == Move.RELEASED
-        and outcome is not None
-        and outcome.kind is OutcomeKind.HANDED_BACK
-    )
+    if event.name != Move.RELEASED or event.outcome is None:
+        return False
+    return event.outcome.kind is OutcomeKind.HANDED_BACK
 
 
 def _fields(event: Event) -> dict[str, object]:
