@@ -69,7 +69,7 @@ class _Wrapped:
     "a_call_that_was_cancelled_before_it_began[publish]",
 )
 def publish_is_cancelled_after_its_effect(broker: Any) -> None:
-    async def publish(tasks: Any) -> Any:
+    async def publish(tasks: Any, closed: Any = None) -> Any:
         accepted = broker.publish_nowait(tasks)
         await trio.lowlevel.checkpoint()
         return accepted
@@ -79,7 +79,7 @@ def publish_is_cancelled_after_its_effect(broker: Any) -> None:
 
 @noticed_by("a_call_is_a_full_checkpoint[publish]")
 def publish_is_no_checkpoint(broker: Any) -> None:
-    async def publish(tasks: Any) -> Any:
+    async def publish(tasks: Any, closed: Any = None) -> Any:
         return broker.publish_nowait(tasks)
 
     broker.publish = publish
@@ -87,7 +87,7 @@ def publish_is_no_checkpoint(broker: Any) -> None:
 
 @noticed_by("two_publish_at_the_same_time", "a_large_batch_is_accepted_whole_and_in_order")
 def publish_takes_a_batch_apart(broker: Any) -> None:
-    async def publish(tasks: Any) -> Any:
+    async def publish(tasks: Any, closed: Any = None) -> Any:
         accepted = []
         for task in reversed(tasks):
             accepted += broker.publish_nowait([task])
@@ -768,6 +768,12 @@ def only_workers_and_submits_are_told(broker: Any) -> None:
     broker._emit = lambda *_args: None
 
 
+@noticed_by("whoever_is_closed_meanwhile_accepts_nothing", "whoever_is_not_closed_accepts")
+def nobody_is_asked_whether_it_is_closed(broker: Any) -> None:
+    publish = broker.publish
+    broker.publish = lambda tasks, _closed=None: publish(tasks)
+
+
 @noticed_by("a_closed_broker_accepts_nothing", "a_close_ends_the_wait_for_room")
 def a_close_closes_nothing(broker: Any) -> None:
     broker.close = lambda: None
@@ -918,9 +924,9 @@ def what_is_known_needs_room(broker: Any) -> None:
 def publish_answers_with_what_it_was_given(broker: Any) -> None:
     publish = broker.publish
 
-    async def publish_and_echo(tasks: Any) -> Any:
+    async def publish_and_echo(tasks: Any, closed: Any = None) -> Any:
         known = [broker.get(task.id) is not None for task in tasks]
-        accepted = await publish(tasks)
+        accepted = await publish(tasks, closed)
         return [t if k else a for t, k, a in zip(tasks, known, accepted, strict=True)]
 
     broker.publish = publish_and_echo
@@ -938,10 +944,10 @@ def _merge(broker: Any, task: Task) -> bool:
 @noticed_by("publishing_nothing_changes_nothing", "settling_nothing_answers_nothing")
 def an_empty_batch_is_an_error(broker: Any) -> None:
     def checked(verb: Any) -> Any:
-        async def call(batch: Any) -> Any:
+        async def call(batch: Any, *more: Any) -> Any:
             if not batch:
                 raise ValueError("an empty batch")
-            return await verb(batch)
+            return await verb(batch, *more)
 
         return call
 

@@ -14,6 +14,7 @@ import pytest
 
 import trioqueue
 from tests.broken_brokers import BROKEN, Break
+from tests.broken_remotes import BROKEN_REMOTES, BrokenRemote
 from tests.test_conformance_memory import TestMemoryBroker as OfMemory
 from tests.test_conformance_sqlite import TestSqliteBroker as OfSqlite
 from trioqueue import Broker, Event, Inspector, Move, RemoteBroker, State
@@ -54,10 +55,40 @@ class Suite(OfMemory):
             yield broker
 
 
+class RemoteSuite(OfSqlite):
+    """The SQLite broker, broken."""
+
+    __test__ = False
+
+    def __init__(self, broken: BrokenRemote, folder: Path) -> None:
+        self.broken = broken
+        self.folder = folder
+        self.openings = 0
+        self.path = folder / "jobs.db"
+        self.ahead = 0.0
+
+    def open_broker(self, **options: Any) -> Any:
+        self.openings += 1
+        if self.broken.apart:
+            self.path = self.folder / f"{self.openings}.db"
+        return self._opened(super().open_broker(**self.broken.options, **options))
+
+    @asynccontextmanager
+    async def _opened(self, opening: Any) -> AsyncIterator[Any]:
+        async with opening as broker:
+            self.broken.apply(broker)
+            yield broker
+
+
 def goes_red(case: Case, apply: Break) -> bool:
-    """Whether a case fails on a broker that was broken like that."""
+    """Whether a case fails on a memory broker that was broken like that."""
+    return fails(Suite(apply), case)
+
+
+def fails(suite: BrokerConformance, case: Case) -> bool:
+    """Whether a case fails, as cases do."""
     try:
-        Suite(apply).play(case)
+        suite.play(case)
     except Exception as error:
         leaves = list(_leaves(error))
         # Those would be mistakes of the broken broker, or of the case.
@@ -277,8 +308,18 @@ def test_a_broken_promise_turns_its_case_red(name: str, case: str) -> None:
     assert goes_red(CASES[case], BROKEN[name].apply)
 
 
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [(name, case) for name, broken in BROKEN_REMOTES.items() for case in broken.cases],
+)
+def test_a_broken_promise_of_a_remote_broker_turns_its_case_red(
+    name: str, case: str, tmp_path: Path
+) -> None:
+    assert fails(RemoteSuite(BROKEN_REMOTES[name], tmp_path), CASES[case])
+
+
 @pytest.mark.long
-def test_every_case_goes_red_on_some_broken_broker() -> None:
+def test_every_case_goes_red_on_some_broken_broker(tmp_path: Path) -> None:
     """So none of them passes whatever the broker does."""
     left = {case.name: case for case in cases(LOCAL_BROKER)}
     for broken in BROKEN.values():
@@ -286,4 +327,12 @@ def test_every_case_goes_red_on_some_broken_broker() -> None:
         red = [name for name in tried if name in left and goes_red(left[name], broken.apply)]
         for name in red:
             del left[name]
+    assert sorted(left) == []
+    left = {case.name: case for case in cases(REMOTE_BROKER) if not case.needs <= LOCAL_BROKER}
+    for remote in BROKEN_REMOTES.values():
+        for name in list(left):
+            folder = tmp_path / f"{remote.name} {len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            if fails(RemoteSuite(remote, folder), left[name]):
+                del left[name]
     assert sorted(left) == []

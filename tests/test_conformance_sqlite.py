@@ -20,14 +20,12 @@ class TestSqliteBroker(BrokerConformance, has=REMOTE_BROKER):
         self.ahead = 0.0
 
     def open_broker(self, **options: Any) -> AbstractAsyncContextManager[SqliteBroker]:
-        return open_sqlite_broker(
-            self.path,
-            synchronous="normal",
-            retention=self.retention,
-            wall_clock=lambda: 1.7e9 + trio.current_time(),
-            lease_clock=lambda: trio.current_time() + self.ahead,
-            **options,
-        )
+        clocks = {
+            "wall_clock": lambda: 1.7e9 + trio.current_time(),
+            "lease_clock": lambda: trio.current_time() + self.ahead,
+        }
+        defaults = {"synchronous": "normal", "retention": self.retention, **clocks}
+        return open_sqlite_broker(self.path, **{**defaults, **options})
 
     def skip(self, seconds: float) -> None:
         self.ahead += seconds

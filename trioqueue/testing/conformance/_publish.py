@@ -204,6 +204,29 @@ async def a_task_that_has_started_once_does_not_expire_any_more(bench: Bench, mo
 # --- no room, no more -----------------------------------------------------------------------------
 
 
+@case()
+async def whoever_is_closed_meanwhile_accepts_nothing(bench: Bench) -> None:
+    """``closed`` is asked in the last moment: by then a queue may be that was not before."""
+    tasks = [bench.task("1"), bench.task("2")]
+    await raised(QueueClosed, bench.broker.publish, tasks, lambda: True)
+    assert await bench.states("12") == [None, None]
+    assert (await bench.counts()).submitted == 0
+    assert await bench.claimed() == []
+
+
+@case()
+async def whoever_is_not_closed_accepts(bench: Bench) -> None:
+    asked: list[bool] = []
+
+    def closed() -> bool:
+        asked.append(True)
+        return False
+
+    await bench.broker.publish([bench.task("1")], closed)
+    assert asked
+    assert await bench.claimed() == ["1"]
+
+
 @case(Has.LOCAL)
 async def a_closed_broker_accepts_nothing(bench: Bench) -> None:
     await bench.publish("1")
