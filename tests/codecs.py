@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import typing
 import uuid
 from collections.abc import Callable, Hashable
@@ -125,6 +126,16 @@ def taking(annotation: object) -> TaskCodec:
 
     resize.__annotations__ = {"value": annotation, "return": annotation}
     return codec_of(resize)
+
+
+def passing_on(function: Callable[..., object]) -> Callable[..., object]:
+    """A decorator from another module than the function's."""
+
+    @functools.wraps(function)
+    def inner(*args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs)
+
+    return inner
 
 
 def there_and_back(codec: TaskCodec, *args: object, **kwargs: object) -> tuple[Any, Any]:

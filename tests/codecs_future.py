@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tests.codecs import Color, Job
+from tests.codecs import Color, Job, passing_on
 
 
 @dataclasses.dataclass
@@ -23,3 +23,7 @@ def later(value: Color) -> Color: ...  # type: ignore[empty-body]
 
 
 async def place(order: Order) -> list[Line]: ...  # type: ignore[empty-body]
+
+
+@passing_on
+def count(value: Line) -> Line: ...  # type: ignore[empty-body]

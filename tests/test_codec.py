@@ -137,6 +137,7 @@ class Real(float):
     """A ``float`` as far as type checkers are concerned."""
 
 
+MOMENT = datetime.datetime(2024, 1, 1)
 PARIS = zoneinfo.ZoneInfo("Europe/Paris")
 
 
@@ -339,6 +340,11 @@ def test_annotations_that_are_text_are_found(handler: Callable[..., object]) -> 
     assert codec.decode_result("resize", codec.encode_result("resize", Color.RED)) is Color.RED
 
 
+def test_a_decorated_handler_is_looked_up_where_it_was_written() -> None:
+    line = codecs_future.Line(Color.RED, 2)
+    assert passed(codec_of(codecs_future.count), line) == line
+
+
 def test_classes_in_text_inside_of_classes_are_found() -> None:
     value = codecs_future.Order([codecs_future.Line(Color.RED, 2)], Job("a", [1]))
     codec = codec_of(codecs_future.place)
@@ -471,6 +477,23 @@ def test_nesting_has_a_bound(annotation: object, build: Callable[[int], object])
             match=r"^resize\(value\): nested more than 100 levels deep, or it contains itself$",
         ):
             codec.encode_arguments("resize", (build(depth),), {})
+
+
+def test_a_model_is_bound_as_well() -> None:
+    """By us, and by pydantic, which has a bound of its own."""
+
+    def model(depth: int) -> Model:
+        inner = None
+        for number in range(depth):
+            inner = Model.model_construct(number=number, when=MOMENT, ids=[], inner=inner)
+        assert inner is not None
+        return inner
+
+    codec = taking(Model)
+    assert look(passed(codec, model(99))) == look(model(99))
+    for depth, words in (101, "nested more than 100 levels deep"), (300, "depth"):
+        with pytest.raises(InvalidArguments, match=words):
+            codec.encode_arguments("resize", (model(depth),), {})
 
 
 def test_brackets_in_text_are_no_depth() -> None:

@@ -137,8 +137,7 @@ def _meant(kind: Any) -> Any:
 def _check(kind: Any, shape: shapes.Type) -> Hint:
     """Walk all that a type is made of. Raises TypeError for what JSON cannot hold."""
     exact = open_ended = False
-    seen: set[int] = set()
-    kept: list[shapes.Type] = []  # or an id could be used again
+    seen: set[int] = set()  # all are part of ``shape``, so no id is used again
     waiting = [shape]
     while waiting:
         one = waiting.pop()
@@ -146,7 +145,6 @@ def _check(kind: Any, shape: shapes.Type) -> Hint:
             open_ended = open_ended or not isinstance(one, _LEAVES)
             continue
         seen.add(id(one))
-        kept.append(one)
         if isinstance(one, shapes.AnyType) or is_object(one):
             exact = open_ended = True
         elif isinstance(one, (shapes.CustomType, shapes.RawType)):
