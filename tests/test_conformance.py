@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import trioqueue
-from tests.broken_brokers import BROKEN, Break
-from tests.broken_remotes import BROKEN_REMOTES, BrokenRemote
+from tests.broken import BROKEN, BROKEN_REMOTES, Break, BrokenRemote
 from tests.test_conformance_memory import TestMemoryBroker as OfMemory
 from tests.test_conformance_sqlite import TestSqliteBroker as OfSqlite
 from trioqueue import Broker, Event, Inspector, Move, RemoteBroker, State
