@@ -298,7 +298,7 @@ async def open_sqlite_broker(
             yield broker
             nursery.cancel_scope.cancel(reason="the broker's block was left")
     finally:
-        await desk.close()
+        await desk.close()  # noqa: ASYNC102 - bounded and shielded in itself
 
 
 def _check_options(

@@ -1,6 +1,8 @@
 """The one connection of a SQLite broker: group commits, looks, and those who wait.
 
 Used by one thread at a time. Nothing in here waits: a lock that somebody else holds is an answer.
+No Trio runs where this does, so that a BaseException is never Cancelled, and each has to be told to
+whoever handed in the job.
 """
 
 from __future__ import annotations
@@ -71,11 +73,11 @@ class Engine:
         except BaseException as error:
             self.close()
             if is_busy(error):
-                return False
+                return False  # noqa: ASYNC104
             ours = translate(error, self.name)
             if ours is error:
                 raise
-            raise ours from error
+            raise ours from error  # noqa: ASYNC104
         return True
 
     def _open(self, *, create: bool) -> None:
@@ -169,12 +171,12 @@ class Engine:
             tx.write_numbers()
             self._point(jobs, "before-commit")
             self._execute("COMMIT")
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103
             self._undo()
             if len(jobs) == 1:
                 jobs[0].error = translate(error, self.name)
-                return jobs
-            return None
+                return jobs  # noqa: ASYNC104
+            return None  # noqa: ASYNC104
         self._point(jobs, "after-commit")
         try:
             return jobs + self._after(tx, tended=any(job.verb == "tend" for job in jobs))
@@ -243,10 +245,10 @@ class Engine:
             for job in jobs:
                 try:
                     job.raw = job.run(look)
-                except BaseException as error:
+                except BaseException as error:  # noqa: ASYNC103
                     job.error = translate(error, self.name)
             self._execute("COMMIT")
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103
             self._undo()
             for job in jobs:
                 job.error = translate(error, self.name)

@@ -97,7 +97,7 @@ class ThreadDesk:
         try:
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         except BaseException:
-            await self.close()
+            await self.close()  # noqa: ASYNC102 - bounded and shielded in itself
             raise
         self._opened.answer()
 
@@ -326,7 +326,7 @@ class ThreadDesk:
                 self._send(partial(self._asked, asked))
             return done
         except BaseException as error:  # noqa: ASYNC103 - told to those who wait
-            return self._fail_waits(engine.as_ours(error))
+            return self._fail_waits(engine.as_ours(error))  # noqa: ASYNC104
 
     # --- failing ----------------------------------------------------------------------------------
 
