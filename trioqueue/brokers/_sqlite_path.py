@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, cast
+from typing import cast
 
 from .._errors import BrokerFailed, InvalidTask
 
@@ -31,9 +31,10 @@ def check_path(path: object, *, create: bool) -> str:
 
 
 def _as_text(path: object) -> str:
-    name: object = path
-    if isinstance(path, os.PathLike):
-        name = os.fspath(cast("os.PathLike[Any]", path))
+    try:
+        name: object = os.fspath(cast("str", path))
+    except TypeError:  # neither text nor a path
+        name = path
     if not isinstance(name, str) or "\0" in name:
         msg = f"the path of a broker's file must be text without NUL, not {name!r}"
         raise InvalidTask(msg)
