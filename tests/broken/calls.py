@@ -102,7 +102,8 @@ def verbs_go_by_a_detour(broker: Any) -> None:
 
     def detour(verb: Any) -> Any:
         async def call(what: Any) -> Any:
-            tasks = [broker.get(what)] if isinstance(what, str) else [each.task for each in what]
+            found = [broker.get(what)] if isinstance(what, str) else [each.task for each in what]
+            tasks = [task for task in found if task is not None]
             for task in tasks:
                 task.failures += 7
             await trio.lowlevel.checkpoint()
