@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -385,6 +386,29 @@ async def test_a_bug_in_the_thread_is_everybodys_error_and_no_hang(
             with pytest.raises(BrokerFailed):
                 await broker.publish([a_task("2")])
     assert "has crashed" in caplog.text
+
+
+# --- leases that Trio has not heard of yet --------------------------------------------------------
+
+
+async def test_a_request_is_heard_though_trio_was_busy_when_the_task_was_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread must not fall asleep for lack of leases while one is on its way to Trio."""
+    monkeypatch.setattr("trioqueue.brokers._sqlite_thread.poke_others", lambda *_: None)
+    asked = trio.Event()
+    async with gated(tmp_path, "claim:after-commit", lease=600) as (broker, gate):
+        broker.watch(lambda _: asked.set(), None)
+        await broker.publish([a_task("1")])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, broker)
+            await gate.reached.wait()
+            gate.open()
+            time.sleep(0.3)  # noqa: ASYNC251 - a busy program: the thread goes on, and to sleep
+        async with open_sqlite_broker(tmp_path / "jobs.db") as other:
+            await other.cancel("1")
+        with trio.fail_after(PATIENCE):
+            await asked.wait()
 
 
 # --- points ---------------------------------------------------------------------------------------

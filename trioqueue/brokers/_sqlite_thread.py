@@ -79,6 +79,10 @@ class ThreadDesk:
         self._opened = Job("open", lambda _: None)
         self._closed = trio.Event()
         self._poll = _POLL[0]
+        # Turns that were told of, and those that Trio has heard of: in between lie leases that are
+        # held here already, and that ``holds`` does not know of yet.
+        self._sent = 0
+        self._delivered = 0
         self._polled = 0.0
         self._checked = 0.0
         self._locked = 0.0  # the last pause, while somebody else has the write lock
@@ -174,6 +178,7 @@ class ThreadDesk:
 
     def _deliver(self, jobs: list[Job]) -> None:
         deliver(jobs, self._engine.probe)
+        self._delivered += 1
 
     # --- in the thread ----------------------------------------------------------------------------
 
@@ -204,6 +209,7 @@ class ThreadDesk:
                 self._bell.acquire(timeout=self._next_try())
         except BaseException as error:  # noqa: ASYNC103 - raised by `open`, in Trio's thread
             self._opened.error = error
+        self._sent += 1
         self._send(partial(self._deliver, [self._opened]))
         return self._opened.error is None
 
@@ -220,6 +226,7 @@ class ThreadDesk:
                 done += self._write()
             done += self._look_outside()
             if done:
+                self._sent += 1
                 self._send(partial(self._deliver, done))
             self._begun.clear()
 
@@ -231,7 +238,7 @@ class ThreadDesk:
             return 0.0
         pause = min(_SLEEP, self._engine.until_alarm())
         pause = max(pause, self._tend_after - time.monotonic(), 0.0)
-        if self._engine.waited_for or self._holds():
+        if self._engine.waited_for or self._may_hold():
             pause = min(pause, self._poll)
         return pause
 
@@ -284,6 +291,10 @@ class ThreadDesk:
         poke_others(engine.path, self)
         return done
 
+    def _may_hold(self) -> bool:
+        """Whether leases are held here, of which others may ask for something."""
+        return self._sent > self._delivered or self._holds()
+
     def _tending(self) -> bool:
         """Whether it is time to do what time has brought about."""
         return self._engine.rings() and time.monotonic() >= self._tend_after
@@ -305,7 +316,7 @@ class ThreadDesk:
     def _look_outside(self) -> list[Job]:
         """What other connections did, if anybody here waits for it and it is time to look."""
         engine = self._engine
-        holds = self._holds()
+        holds = self._may_hold()
         if not (engine.waited_for or holds):
             return []
         now = time.monotonic()
