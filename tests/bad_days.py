@@ -87,7 +87,8 @@ class Disk(apsw.VFS):
     """
 
     def __init__(self) -> None:
-        super().__init__("trioqueue-test-disk", "", makedefault=True)
+        self.system: str = apsw.vfs_names()[0]  # the default so far
+        super().__init__("trioqueue-test-disk", self.system, makedefault=True)
         self.calls = 0
         self.bad: range = range(0)
         self.error: type[apsw.Error] = apsw.FullError
@@ -123,7 +124,7 @@ class Disk(apsw.VFS):
 
 class File(apsw.VFSFile):
     def __init__(self, disk: Disk, name: Any, flags: Any) -> None:
-        super().__init__("", name, flags)
+        super().__init__(disk.system, name, flags)
         self._disk = disk
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802

@@ -68,7 +68,8 @@ class InlineDesk:
                 await self._changed.wait()
             if self._engine.rings():
                 try:
-                    self._commit([])
+                    for job in self._commit([]):
+                        job.answer()
                 except TrioqueueError as error:
                     logger.warning("what time brings about is put off: %s", error)
                     await trio.sleep(_TEND_AGAIN)
@@ -112,7 +113,7 @@ class InlineDesk:
         if self._holds() and (asked := self._engine.asked_for()):
             self._asked(asked)
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> list[Job]:
         self._patiently(self._engine.begin)
         done = self._engine.commit(jobs)
         if done is None:  # what time brings about failed: without it
@@ -123,6 +124,7 @@ class InlineDesk:
         self._changed.set()
         self._deliver(done)
         poke_others(self._engine.path, self)
+        return [job for job in done if job.verb == "tend"]
 
     def _patiently(self, attempt: Callable[[], bool]) -> None:
         """Blocks, in real time: on the virtual clock nothing may happen meanwhile."""
