@@ -190,6 +190,36 @@ def test_a_claim_that_nobody_lived_to_hear_of_is_one() -> None:
     assert names([*world.records, cancel], world.final()) == set()
 
 
+@pytest.mark.parametrize("answer", [0.3, None])
+def test_a_revoke_that_was_begun_before_the_claim_is_an_excuse(answer: float | None) -> None:
+    """It may have waited for the store, and taken the lease from whoever came in between."""
+    world = World()
+    world.submit()
+    world.write(r.Operating(world.now, "operator", "t1", "revoke"))
+    world.tick()
+    held = world.claim(world.start())
+    assert held is not None
+    held.row.state = State.READY
+    if answer is not None:
+        world.write(r.Operated(world.now + answer, "operator", "t1", "revoke", True))
+    world.drain()
+    assert excuses(world) == {"revoke": 1}
+    assert names(world.records, world.final()) == set()
+
+
+def test_a_revoke_that_was_answered_before_the_claim_is_none() -> None:
+    world = World()
+    world.submit()
+    world.operate("revoke", world.rows["t1"])
+    world.tick()
+    held = world.claim(world.start())
+    assert held is not None
+    world.tick()
+    held.row.state = State.READY
+    world.drain()
+    assert names(world.records, world.final()) == {"duplicated"}
+
+
 # --- legal histories ----------------------------------------------------------------------------
 
 #: What may happen next, and how often.

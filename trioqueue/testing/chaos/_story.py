@@ -74,8 +74,26 @@ class TaskStory:
         return [self.attempts[token] for token in sorted(self.attempts)]
 
     def asked(self, verb: str, since: float, until: float) -> bool:
-        """Whether somebody may have done this to the task in that time."""
-        return any(since <= each.at <= until for each in self.operations if each.verb == verb)
+        """Whether somebody may have done this to the task in that time.
+
+        A call that was begun earlier may have had its effect then: until its answer came.
+        """
+        return any(
+            each.at <= until and since <= self._answered(each)
+            for each in self.operations
+            if isinstance(each, Operating) and each.verb == verb
+        )
+
+    def _answered(self, call: Operating) -> float:
+        """When a call was answered; infinity if nobody lived to hear it."""
+        answers = (
+            each.at
+            for each in self.operations
+            if isinstance(each, Operated)
+            and (each.process, each.verb) == (call.process, call.verb)
+            and each.at >= call.at
+        )
+        return min(answers, default=inf)
 
 
 @dataclass
