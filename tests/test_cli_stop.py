@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from trioqueue import Event, Outcome, OutcomeKind, State
+from trioqueue.cli import _stop
 from trioqueue.cli._stop import STOP_SIGNALS, Request, Stop
 from trioqueue.cli._work import Tally
 
@@ -28,8 +29,9 @@ def _handlers() -> Iterator[None]:
 
 
 @pytest.fixture
-def stop() -> Stop:
-    """With so long a grace that its limit is never reached here."""
+def stop(monkeypatch: pytest.MonkeyPatch) -> Stop:
+    """With a limit that is never reached: its thread lives on, and would end the whole run."""
+    monkeypatch.setattr(_stop, "HARD_LIMIT", 1e6)
     made = Stop(1e6, lambda: "last words")
     made.begin()
     return made
