@@ -112,7 +112,7 @@ class BrokerMachine(BrokerWorld):
         for verdict in verdicts:
             if not self.model.in_state("running"):
                 self.claim(seat, {"x": 9, "y": 9}, 1, None)
-            if self.model.in_state("running"):
+            if self.held:  # not if it died when it had claimed, and nobody was told
                 held = self._pick(0)
                 self._settle(seat, [(held, as_settlement(held.lease, verdict))])
 
@@ -120,6 +120,8 @@ class BrokerMachine(BrokerWorld):
     @rule(seat=seats, verdict=ends)
     def settle_all(self, seat: int, verdict: Verdict) -> None:
         for _ in self.model.in_state("running"):
+            if not self.held:  # it has died meanwhile, or when it had claimed
+                return
             held = self._pick(0)
             self._settle(seat, [(held, as_settlement(held.lease, verdict))])
 

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from tests.contract import a_task, anything, check_places, end, take, take_all, verdict
+from tests.contract import a_task, check_places, end, take, take_all, verdict
 from trioqueue import (
     Event,
     InvalidTask,

@@ -111,6 +111,8 @@ def _too_late(tx: Tx, settlement: Settlement) -> Settled:
     else:
         row = tx.execute(_SETTLED, (lease.task.order,)).fetchone()
         repeated = row is not None and row[0] == lease.token > 0
+        if repeated:  # another one in this very group is not the same
+            tx.settled[lease.task.order, lease.token] = settlement.outcome
     tx.refused += not repeated
     return Settled(tx.now, kept=repeated, repeated=repeated)
 

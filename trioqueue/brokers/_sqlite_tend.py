@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from .._model import ERRORS_KEPT, ErrorRecord, Move, Outcome, OutcomeKind, Task
 from ._sqlite_db import Database, Execute, Row
-from ._sqlite_rows import encode_error, encode_errors, front, place, shorten, snapshot
-from ._sqlite_schema import DEAD, EXPIRED, READY, RUNNING, SCHEDULED, STATES
+from ._sqlite_rows import UNSTORED, encode_error, encode_errors, front, place, shorten, snapshot
+from ._sqlite_schema import DEAD, EXPIRED, READY, RUNNING, SCHEDULED, STATES, SUCCEEDED
 from ._sqlite_tx import Setting, Tx
 
 #: Tasks moved in one transaction by one kind of alarm.
@@ -200,13 +200,20 @@ SELECT seq, finish, ended_at FROM tasks
 WHERE state > {DEAD} AND finish > (SELECT dropped FROM meta) ORDER BY finish LIMIT {BATCH}"""
 
 
+# Marked, since the wall clock by which it is too old may be set back.
+_DROP_RESULT: Final = f"""
+UPDATE tasks SET result = NULL,
+    flags = CASE state WHEN {SUCCEEDED} THEN flags | {UNSTORED} ELSE flags END
+WHERE seq = ?"""
+
+
 def _drop_results(tx: Tx) -> None:
     if tx.setting.retention >= tx.setting.tombstones:
         return  # they go together
     rows = _up_to(tx, _NEXT_RESULT, _OLD_RESULTS, tx.keep_since)
     if rows:
         seqs = [(seq,) for seq, _, _ in rows]
-        tx.db.executemany("UPDATE tasks SET result = NULL WHERE seq = ?", seqs)
+        tx.db.executemany(_DROP_RESULT, seqs)
         tx.execute("UPDATE meta SET dropped = ?", (rows[-1][1],))
 
 
