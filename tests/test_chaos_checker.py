@@ -28,6 +28,8 @@ from trioqueue.testing.chaos import _records as r
 from trioqueue.testing.chaos._excuses import count_excuses, repeats
 from trioqueue.testing.chaos._story import Attempt, Story
 
+pytestmark = pytest.mark.main  # histories drawn by the hundred
+
 
 def names(records: list[r.Record], final: FinalState) -> set[str]:
     return {violation.rule for violation in check(records, final, TERMS)}

@@ -9,6 +9,8 @@ import trioqueue
 
 from .command import PATIENCE, environment, run, sums
 
+pytestmark = pytest.mark.main  # the whole command line, again and again
+
 
 def test_version_is_the_packages():
     """`--version` names the program and its version."""

@@ -18,6 +18,8 @@ import pytest
 
 from .command import MODULE, PATIENCE, environment, run, start, sums
 
+pytestmark = pytest.mark.main  # real processes, half a second each
+
 #: Ends soon, fails often enough, and is the same each time.
 QUICK = ("demo", "30", "--work", "0", "--failure-rate", "0.5", "--seed", "3")
 #: Never ends by itself: its tasks take an hour.

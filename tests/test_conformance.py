@@ -30,6 +30,8 @@ from trioqueue.testing.conformance import (
     cases,
 )
 
+pytestmark = pytest.mark.main  # a broker that breaks a promise, for each promise
+
 ROOT = Path(trioqueue.__file__).parent.parent
 #: What every case would notice: of these alone one could not tell that a case says anything.
 BLUNT = {"counts_are_one_too_many", "the_sum_does_not_hold", "only_workers_and_submits_are_told"}

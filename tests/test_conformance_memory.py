@@ -3,10 +3,13 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import pytest
 import trio
 
 from trioqueue import MemoryBroker, Move, open_memory_broker
 from trioqueue.testing.conformance import LOCAL_BROKER, Bench, BrokerConformance
+
+pytestmark = pytest.mark.main  # the memory broker's own tests are in the fast tier
 
 #: How many ended tasks are remembered, at least; at most twice as many.
 RESULTS = 5
