@@ -16,6 +16,8 @@ from benchmarks.measure import Ledger, LedgerError, Sample, Stopwatch
 from benchmarks.plan import GROUPS, ROWS, Row
 from benchmarks.runs import RUNS
 
+pytestmark = pytest.mark.main  # processes that measure
+
 CASES = Path(cli.__file__).parent / "cases"
 RATIO = Row("fast / slow", "no-op", "trioqueue/no-op-submit_many", "raw/no-op", "rate", "1/s", 2, 1)
 

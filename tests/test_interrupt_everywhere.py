@@ -7,6 +7,8 @@ import pytest
 from tests import scenarios
 from trioqueue.testing import interrupt_everywhere
 
+pytestmark = pytest.mark.main  # thousands of lines, each interrupted
+
 every_scenario = pytest.mark.parametrize(
     "scenario", scenarios.ALL, ids=lambda scenario: scenario.__name__
 )

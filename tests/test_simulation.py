@@ -11,6 +11,8 @@ from tests.simulation import Simulation
 from trioqueue import open_queue
 from trioqueue.testing import open_test_queue
 
+pytestmark = pytest.mark.main  # thousands of tasks in each
+
 
 @pytest.fixture(autouse=True)
 def _quiet_log(caplog: pytest.LogCaptureFixture) -> None:
