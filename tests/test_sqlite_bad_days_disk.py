@@ -119,8 +119,9 @@ async def test_a_full_disk_says_what_to_do(path: Path, disk: Disk, autojump_cloc
         disk.full = False
 
 
+@pytest.mark.parametrize("trouble", ["full", "away"])
 async def test_trouble_for_longer_than_a_lease_ends_handlers_and_is_recovered_from(
-    path: Path, disk: Disk, autojump_clock: MockClock
+    trouble: str, path: Path, disk: Disk, autojump_clock: MockClock
 ):
     """They are cancelled in time, and run again once the disk is back, each with its excuse."""
     async with in_file(path, tasks) as queue:
@@ -128,10 +129,10 @@ async def test_trouble_for_longer_than_a_lease_ends_handlers_and_is_recovered_fr
         handles["long"] = await queue.submit(rest, "long", 100)
         handles["later"] = await queue.options(delay=15).submit(note, "later")
         await trio.sleep(0.5)
-        disk.full = True
+        setattr(disk, trouble, True)
         await trio.sleep(5 * LEASE)
         assert runs == {"short": 1, "long": 1}, "nothing new starts"
-        disk.full = False
+        setattr(disk, trouble, False)
         for name, handle in handles.items():
             assert await handle.result() == name
         await check_excused(queue, runs, handles)

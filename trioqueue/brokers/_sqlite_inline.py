@@ -68,8 +68,11 @@ class InlineDesk:
                 await self._changed.wait()
             if self._engine.rings():
                 try:
-                    for job in self._commit([]):
+                    tended = self._commit([])
+                    for job in tended:
                         job.answer()
+                    if not tended:  # not even begun
+                        await trio.sleep(_TEND_AGAIN)
                 except TrioqueueError as error:
                     logger.warning("what time brings about is put off: %s", error)
                     await trio.sleep(_TEND_AGAIN)
