@@ -106,42 +106,6 @@ class BrokerMachine(BrokerWorld):
             said.append((held, repeated or as_settlement(held.lease, verdict)))
         self._settle(seat, said)
 
-    @rule(seat=seats, verdicts=st.lists(ends, min_size=1, max_size=3))
-    def work_off(self, seat: int, verdicts: list[Verdict]) -> None:
-        """As a worker does: claim, settle, and so on."""
-        for verdict in verdicts:
-            if not self.model.in_state("running"):
-                self.claim(seat, {"x": 9, "y": 9}, 1, None)
-            if self.held:  # not if it died when it had claimed, and nobody was told
-                held = self._pick(0)
-                self._settle(seat, [(held, as_settlement(held.lease, verdict))])
-
-    @precondition(lambda self: self.model.in_state("running"))
-    @rule(seat=seats, verdict=ends)
-    def settle_all(self, seat: int, verdict: Verdict) -> None:
-        for _ in self.model.in_state("running"):
-            if not self.held:  # it has died meanwhile, or when it had claimed
-                return
-            held = self._pick(0)
-            self._settle(seat, [(held, as_settlement(held.lease, verdict))])
-
-    @precondition(lambda self: self.model.in_state("ready"))
-    @rule(seat=seats, most=st.sampled_from([2, 99]))
-    def bury(self, seat: int, most: int) -> None:
-        """Dead letters are rare else."""
-        self.claim(seat, {"x": 9, "y": 9}, most, None)
-        self.settle_all(seat, Verdict("died", "discard", 0.0, "buried"))
-
-    @precondition(lambda self: self.model.in_state("running"))
-    @rule(seat=seats, seconds=st.sampled_from([0.0, AFTER_LEASE]))
-    def lose_all(self, seat: int, seconds: float) -> None:
-        """Each of the running tasks: by hand, or as time passes."""
-        if seconds:
-            self._set_clocks(0.0, seconds, looks=True)
-        for job in self.model.in_state("running"):
-            with self.verb("revoke", seat) as broker:
-                assert self.do(broker.revoke, job.id) is self.model.revoke(job.id)
-
     @precondition(lambda self: self.held)
     @rule(seat=seats, number=numbers, token=st.integers(-1, 4), verdict=ends)
     def settle_by_a_forged_lease(

@@ -1,18 +1,20 @@
 """A broker in a file does what a simple model of it says, however it is used, and whoever dies."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-from tests.broker_machine import BrokerMachine
+from tests.broker_stories import BrokerStories
 
 
-class TestBriefly(BrokerMachine.TestCase):  # type: ignore[misc, name-defined]
-    """A few examples, in every run."""
+class TestBriefly(BrokerStories.TestCase):  # type: ignore[misc, name-defined]
+    """A few examples, in every run; what fails is made small by the other one."""
 
-    settings = settings(max_examples=8, stateful_step_count=25)
+    settings = settings(
+        max_examples=8, stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    )
 
 
 @pytest.mark.main
 @pytest.mark.race
-class TestBrokerMachine(BrokerMachine.TestCase):  # type: ignore[misc, name-defined]
+class TestBrokerMachine(BrokerStories.TestCase):  # type: ignore[misc, name-defined]
     """See above."""

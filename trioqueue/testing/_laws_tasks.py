@@ -221,7 +221,7 @@ def never_early(history: History) -> Iterator[str]:
     for entry, book in walk(history):
         if isinstance(entry, Began):
             began[entry.task_id, entry.token] = entry
-            yield from _check_deadline(entry, book)
+            yield from _check_deadline(history, entry, book)
         elif isinstance(entry, Seen) and entry.event.task_id in book.accounts:
             event = entry.event
             yield from _check_alarm(event, book)
@@ -229,11 +229,13 @@ def never_early(history: History) -> Iterator[str]:
                 yield from _check_timeout(event, book, began)
 
 
-def _check_deadline(entry: Began, book: Book) -> Iterator[str]:
+def _check_deadline(history: History, entry: Began, book: Book) -> Iterator[str]:
     account = book.accounts.get(entry.task_id)
     if account is None or entry.timeout is None:
         return
-    late = entry.deadline - (account.started_at + entry.timeout)
+    # What was claimed ahead has waited in hand since; its time begins with its handler.
+    started_at = entry.time if history.elsewhere else account.started_at
+    late = entry.deadline - (started_at + entry.timeout)
     if not -_ROUNDING <= late <= min(0.001, entry.timeout * 0.01) + _ROUNDING:
         yield (
             f"task {entry.task_id} has a timeout of {entry.timeout:g} s, but its deadline is "

@@ -22,7 +22,7 @@ from .._worker import Worker
 from ._errors import holds_interrupt
 from ._history import Began, Ended, Entry, History, Left, Quiet, Seen
 from ._laws import Breach, LawBroken, breaches_of
-from ._numbers import statistics_of
+from ._numbers import options_of, statistics_of
 from ._quiet import QuietWatch
 from ._shadow import Shadow
 from ._witness import witnessed
@@ -81,9 +81,7 @@ class Ledger:
         options = None
         full: frozenset[str] = frozenset()
         if event.name in _ACCEPTING and self._queue is not None:
-            local = self._queue._local
-            task = None if local is None else local.get(event.task_id)
-            options = None if task is None else task.options
+            options = options_of(self._queue, event.task_id)
         elif event.name == Move.STARTED and self._queue is not None and not self.history.elsewhere:
             full = self._types_without_room()
         self.note(Seen(event.time, event, options, full))

@@ -1,13 +1,11 @@
-"""A queue's numbers at once, also where asking for them takes a wait otherwise."""
+"""A queue's numbers and tasks at once, also where asking for them takes a wait otherwise."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from .. import Queue, Statistics
-
-if TYPE_CHECKING:
-    from .._broker import Counts
+from .. import Options, Queue, Statistics
 
 
 def statistics_of(queue: Queue) -> Statistics | None:
@@ -18,21 +16,30 @@ def statistics_of(queue: Queue) -> Statistics | None:
     """
     if queue._local is not None:
         return queue.statistics()
-    counts = _counts_in_file(queue.inspector)
+    counts = _look(queue.inspector, "counts")
     return None if counts is None else queue._count(counts)
 
 
-def _counts_in_file(broker: Any) -> Counts | None:
+def options_of(queue: Queue, task_id: str) -> Options | None:
+    """The options of a task that was accepted just now, where they can be known at once."""
+    if queue._local is not None:
+        task = queue._local.get(task_id)
+    else:
+        task = _look(queue.inspector, "get", task_id=task_id)
+    return None if task is None else task.options
+
+
+def _look(broker: Any, verb: str, **how: Any) -> Any:
+    """What a look into the file finds; ``None`` if it cannot be done at once."""
     if type(broker).__name__ != "SqliteBroker":
         return None  # and its module, which needs other packages, is not imported to find out
+    from ..brokers import _sqlite_look
     from ..brokers._sqlite_inline import InlineDesk
     from ..brokers._sqlite_jobs import Job
-    from ..brokers._sqlite_look import counts
 
     desk = broker._desk
     if not isinstance(desk, InlineDesk) or desk._closing:
         return None
-    job = Job("counts", counts)
+    job = Job(verb, partial(getattr(_sqlite_look, verb), **how))
     desk._engine.look([job])
-    found: Counts | None = job.raw
-    return found
+    return job.raw
