@@ -5,7 +5,8 @@ from tests.mutants._elsewhere import ELSEWHERE
 from tests.mutants._mutant import LAW_NAMES, PROMISES, Mutant
 from tests.mutants._pool import POOL
 from tests.mutants._rules import RULES
+from tests.mutants._sqlite import SQLITE
 
 __all__ = ["LAW_NAMES", "MUTANTS", "PROMISES", "Mutant"]
 
-MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE)
+MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE, *SQLITE)
