@@ -83,7 +83,7 @@ def test_all_are_killed(mutant: Mutant, tmp_path: Path) -> None:
     kill(mutant, tmp_path / "copy")
 
 
-@pytest.mark.main
+@pytest.mark.long
 def test_nothing_fails_without_a_mutant(tmp_path: Path) -> None:
     """It is the mutant that fails the selection, and not the copy."""
     copy_to(tmp_path / "copy", None)
