@@ -80,7 +80,7 @@ async def die(times: int) -> None:
     count = os.path.getsize(marks) if os.path.exists(marks) else 0  # noqa: ASYNC240
     if count < times:
         with open(marks, "a", encoding="ascii") as file:  # noqa: ASYNC230
-            file.write("x")
+            file.write("x")  # noqa: ASYNC232
         os.kill(os.getpid(), signal.SIGKILL)
     await trio.lowlevel.checkpoint()
 

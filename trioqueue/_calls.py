@@ -66,7 +66,7 @@ class Calls:
 
     def __init__(self, around: Around | None, threads: int) -> None:
         self._around = around
-        self._threads = trio.CapacityLimiter(threads)
+        self._threads = trio.CapacityLimiter(max(threads, 1))  # none: a queue that only submits
         self._inline = _clock_is_virtual()
 
     async def call(self, task_type: TaskType[..., Any], lease: Lease) -> object:
