@@ -273,7 +273,7 @@ POOL: Final = (
     Mutant(
         "handlers in threads share one thread",
         "_calls.py",
-        "trio.CapacityLimiter(threads)",
+        "trio.CapacityLimiter(max(threads, 1))",
         "trio.CapacityLimiter(1)",
         "work conservation",
         ("test_gaps.py::test_two_threads_of_two_workers_meet",),
