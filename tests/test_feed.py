@@ -142,6 +142,28 @@ async def test_a_broker_that_has_failed_crashes_the_block(
             await trio.sleep_forever()
 
 
+async def test_leaving_waits_until_the_last_end_is_written(
+    path: Path, autojump_clock: MockClock
+) -> None:
+    """On a disk that takes its time: or what has ended would run again."""
+    async with in_file(path, tasks) as queue:
+        handle = await queue.submit(rest, 1)
+        await wait_all_tasks_blocked()
+        broker: Any = queue._broker.inspector
+        settle = broker.settle
+
+        async def slowly(*args: Any) -> Sequence[bool]:
+            await trio.sleep(2)
+            answers: Sequence[bool] = await settle(*args)
+            return answers
+
+        vars(broker)["settle"] = slowly
+    async with in_file(path, tasks, workers=0) as queue:
+        task = await queue.inspector.get(handle.id)
+        assert task is not None
+        assert task.state is State.SUCCEEDED
+
+
 async def test_a_stop_ends_though_the_broker_is_away(path: Path, autojump_clock: MockClock) -> None:
     """What could not be settled is named, and runs again once its lease has expired."""
     async with in_file(path, tasks) as queue:
