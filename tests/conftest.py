@@ -3,6 +3,8 @@
 TRIOQUEUE_SEED              seeds Trio's scheduler for each test; drawn afresh and printed otherwise
 TRIOQUEUE_RACE_SEEDS        examples for each property: the profile `race`
 TRIOQUEUE_SWITCH_INTERVAL   seconds between switches of threads, see sys.setswitchinterval
+
+Which server the Redis tests run on: see redis_server.py.
 """
 
 import os
@@ -14,6 +16,11 @@ import hypothesis
 import pytest
 import trio
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
+
+from tests.redis_fixtures import own_redis as own_redis
+from tests.redis_fixtures import redis_queue as redis_queue
+from tests.redis_fixtures import redis_server as redis_server
+from tests.redis_fixtures import start_redis as start_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = os.environ.get("TRIOQUEUE_SEED") or str(random.SystemRandom().randrange(2**32))
