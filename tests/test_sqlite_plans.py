@@ -108,6 +108,15 @@ async def claim_of_nothing(broker: SqliteBroker) -> None:
     assert await broker.claim({"unheard of": 5}, 10) == []
 
 
+async def claim_within_limits(broker: SqliteBroker) -> None:
+    broker.limit_fleet({"a": 5 * MANY, "stranger": 2})
+    await broker.wait_ready({"a"})
+    assert len(await broker.claim({"a": 5, "stranger": 5}, 10)) == 7
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await broker.wait_ready({"stranger"})
+
+
 async def all_other_ends(broker: SqliteBroker) -> None:
     for move in (Move.RETRIED, Move.SNOOZED, Move.RELEASED, Move.DIED, Move.CANCELLED):
         (lease,) = await take(broker)
@@ -158,8 +167,8 @@ async def look(broker: SqliteBroker) -> None:
 
 
 VERBS: list[Callable[[SqliteBroker], Awaitable[None]]] = [
-    *(publish, claim_and_succeed, claim_of_two_lanes, claim_of_nothing, all_other_ends, renew),
-    *(wait, operate, look),
+    *(publish, claim_and_succeed, claim_of_two_lanes, claim_of_nothing),
+    *(claim_within_limits, all_other_ends, renew, wait, operate, look),
 ]
 
 

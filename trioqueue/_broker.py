@@ -294,6 +294,20 @@ class RemoteBroker(Broker, Inspector, Protocol):
         """
         ...
 
+    def limit_fleet(self, limits: Mapping[str, int]) -> None:
+        """Bound how many tasks of a type may be held in the whole fleet: type -> 1 or more.
+
+        No claim of this opening takes a task of such a type while that many leases on the type are
+        held: by whichever opening, in whichever queue. They are counted in the same atomic step as
+        the claim. A lease is held from its claim until it is settled, revoked, or swept once it has
+        expired; that its holder is gone, or is asked to cancel, frees nothing yet.
+
+        ``wait_ready`` does not return for what only such a limit forbids, and returns when a slot
+        becomes free, whoever held it. The limits are this opening's own and replace those that it
+        had; calls that have begun go by the old ones.
+        """
+        ...
+
     async def register(self, worker: WorkerRecord) -> None:
         """Note that a worker process is alive, and what it does. ``live=False``: its goodbye."""
         ...

@@ -102,15 +102,17 @@ class SqliteBroker(SqliteInspector):
         self, types: Collection[str] | None = None, queues: Collection[str] | None = None
     ) -> None:
         """See `Broker`."""
-        await self._desk.wait(
-            Wait(READY, partial(look.is_anything_ready, types=types, queues=queues))
-        )
+        limits = self._limits
+        run = partial(look.is_anything_ready, types=types, queues=queues, limits=limits)
+        slots = bool(limits) and (types is None or not limits.keys().isdisjoint(types))
+        await self._desk.wait(Wait(READY, run, slots=slots))
 
     async def claim(
         self, room: Mapping[str, int], most: int, queues: Collection[str] | None = None
     ) -> Sequence[Lease]:
         """See `Broker`. A task that its last holder did not live to cancel comes asked to be."""
-        run = partial(moves.claim, room=dict(room), most=most, queues=queues)
+        limits = self._limits
+        run = partial(moves.claim, room=dict(room), most=most, queues=queues, limits=limits)
         leases: Sequence[Lease] = await self._desk.do(Job("claim", run, self._claimed))
         return leases
 

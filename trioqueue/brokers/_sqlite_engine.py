@@ -294,7 +294,7 @@ class Engine:
             drained = tx.operated or tx.emptied or (tx.more_waits and self._is_anything_paused())
             ready = tx.operated or tx.made_ready
             for wait in self._others:
-                if ready if wait.kind == READY else drained:
+                if (ready or (wait.slots and tx.freed)) if wait.kind == READY else drained:
                     found.append(wait)
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -42,6 +42,7 @@ class SqliteInspector:
         self._raised: OrderedDict[str, BaseException] = OrderedDict()
         self._on_cancel: Callable[[Lease], object] | None = None
         self._on_dead: Callable[[Task], object] | None = None
+        self._limits: Mapping[str, int] = {}  # replaced whole: the thread looks into it
         self._desk = start(self)
 
     def lease_time(self) -> float:
@@ -55,6 +56,10 @@ class SqliteInspector:
     ) -> None:
         """See `RemoteBroker`."""
         self._on_cancel, self._on_dead = on_cancel, on_dead
+
+    def limit_fleet(self, limits: Mapping[str, int]) -> None:
+        """See `RemoteBroker`."""
+        self._limits = dict(limits)
 
     # --- leases held here -------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ READY, SETTLED, DRAINED = "ready", "settled", "drained"
 class Wait:
     """A job whose ``run(look)`` is repeated until it does not return ``None``. Changes nothing."""
 
-    __slots__ = ("about", "job", "kind")
+    __slots__ = ("about", "job", "kind", "slots")
 
     def __init__(
         self,
@@ -90,9 +90,12 @@ class Wait:
         run: Callable[[Any], Any],
         finish: Callable[[Any], Any] | None = None,
         about: str = "",
+        *,
+        slots: bool = False,
     ) -> None:
         self.kind = kind
         self.about = about  # the id, if it waits for one task
+        self.slots = slots  # whether the end of a lease may end it
         self.job = Job(f"wait {kind}", run, finish)
 
 

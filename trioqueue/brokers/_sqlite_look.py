@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final, final
 
 from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
@@ -11,6 +11,7 @@ from .._errors import QueuePaused, UnknownTask
 from .._letters import DeadLetter, dead_letter
 from .._model import Move, State, Task
 from ._sqlite_db import Database, Execute
+from ._sqlite_fleet import free_slots
 from ._sqlite_moves import open_lanes
 from ._sqlite_rows import COLUMNS, read_history, snapshot
 from ._sqlite_schema import DEAD, MOVES, READY, RUNNING, SCHEDULED, STATES
@@ -49,10 +50,17 @@ def get_ended(look: Look, task_id: str) -> Task | None:
 
 
 def is_anything_ready(
-    look: Look, types: Collection[str] | None, queues: Collection[str] | None
+    look: Look,
+    types: Collection[str] | None,
+    queues: Collection[str] | None,
+    limits: Mapping[str, int],
 ) -> bool | None:
     """``True`` if a claim for these would bring something; ``None`` if not."""
-    return bool(open_lanes(look.execute, types, queues)) or None
+    lanes = open_lanes(look.execute, types, queues)
+    if lanes and limits:
+        free = free_slots(look.execute, limits)
+        lanes = [lane for lane in lanes if free.get(lane.type, 1) > 0]
+    return bool(lanes) or None
 
 
 _OPEN: Final = frozenset(STATES[:DEAD])

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from .._errors import QueueClosed
 from .._model import Lease, Move, State, Task
 from ._sqlite_db import Execute, Row
+from ._sqlite_fleet import within
 from ._sqlite_rows import (
     options,
     place,
@@ -146,10 +147,16 @@ def open_lanes(
 
 
 def claim(
-    tx: Tx, room: Mapping[str, int], most: int, queues: Collection[str] | None
+    tx: Tx,
+    room: Mapping[str, int],
+    most: int,
+    queues: Collection[str] | None,
+    limits: Mapping[str, int],
 ) -> list[Lease]:
     """Take up to ``most`` ready tasks, in order, looking only at those that may start."""
-    tx.write_lanes()  # with what this transaction has made ready itself
+    tx.write_lanes()  # with what this transaction has made ready, or taken, itself
+    if limits:
+        room = within(tx.execute, room, limits)
     types = {name for name, number in room.items() if number > 0}
     lanes = {lane.id: lane for lane in open_lanes(tx.execute, types, queues)}
     until = tx.lease_now + tx.setting.lease

@@ -75,6 +75,7 @@ class Tx:
         self.made_ready = False
         self.ended: list[str] = []  # ids
         self.forgot = False  # tombstones were deleted
+        self.freed = False  # fewer tasks of a lane are running
         self.emptied = False  # a lane has no open task any more
         self.more_waits = False  # a lane has more waiting tasks
         self.operated = False  # something was paused, resumed, or asked for
@@ -125,12 +126,14 @@ class Tx:
                 self.execute(_ADD_TO_LANE, (*places, lane))
                 for index, difference in enumerate(places):
                     self._places[index] += difference
-                self._note_drained(lane, places)
+                self._note_waits(lane, places)
         self._lanes.clear()
 
-    def _note_drained(self, lane: int, places: list[int]) -> None:
-        """Whether those who wait for the end of all have to look: it is rare that they have."""
+    def _note_waits(self, lane: int, places: list[int]) -> None:
+        """Whether those who wait for slots, or for the end of all, have to look."""
         scheduled, ready, running, _ = places
+        if running < 0:
+            self.freed = True
         if scheduled + ready > 0:
             self.more_waits = True
         elif scheduled + ready + running < 0:

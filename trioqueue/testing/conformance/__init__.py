@@ -28,6 +28,7 @@ from . import _claim as _claim
 from . import _drained as _drained
 from . import _events as _events
 from . import _fence as _fence
+from . import _fleet as _fleet
 from . import _keys as _keys
 from . import _letters as _letters
 from . import _local as _local
