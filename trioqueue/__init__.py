@@ -35,6 +35,7 @@ from ._errors import KeyTaken as KeyTaken
 from ._errors import LeaseLost as LeaseLost
 from ._errors import NotRegistered as NotRegistered
 from ._errors import QueueClosed as QueueClosed
+from ._errors import QueueFull as QueueFull
 from ._errors import QueuePaused as QueuePaused
 from ._errors import ResultExpired as ResultExpired
 from ._errors import ResultNotStored as ResultNotStored

@@ -47,6 +47,10 @@ class QueueClosed(TrioqueueError):
     """The queue accepts nothing any more. The task was not accepted: submit it elsewhere."""
 
 
+class QueueFull(TrioqueueError):
+    """A broker that was opened to refuse holds as many open tasks as it may. Submit later."""
+
+
 class QueuePaused(TrioqueueError):
     """A drain would wait for ever, since a paused queue still holds tasks: resume it, or stop."""
 

@@ -359,11 +359,22 @@ async def ready_tasks_of_a_full_type_do_not_make_anybody_spin(bench: Bench) -> N
 
 @case(*_FLEET)
 async def who_comes_too_late_for_a_free_slot_waits_again(bench: Bench) -> None:
-    """Everybody may be woken for it; one gets it."""
+    """Everybody may be woken for it, and one must be; one gets it."""
     async with _two(bench, 1) as other:
         await bench.publish(*"123")
         await bench.take("1")
-        async with bench.wakes(other.wait_ready), bench.wakes(bench.broker.wait_ready):
+
+        async def wait() -> None:
+            async with trio.open_nursery() as nursery:
+                for broker in (other, bench.broker):
+
+                    async def wait_one(broker: RemoteBroker = broker) -> None:
+                        await broker.wait_ready()
+                        nursery.cancel_scope.cancel()
+
+                    nursery.start_soon(wait_one)
+
+        async with bench.wakes(wait):
             await bench.end(bench.held["1"], Move.SUCCEEDED)
         assert await bench.claimed(broker=other) == ["2"]
         assert await bench.claimed() == []

@@ -1,0 +1,34 @@
+"""The conformance suite of brokers, on the Redis broker: on a virtual clock, and on a real one."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import trio
+
+from tests.redis_broker import open_virtual
+from tests.redis_server import RunningServer
+from trioqueue.brokers._redis import RedisBroker
+from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance
+
+
+class TestRedisBroker(BrokerConformance, has=REMOTE_BROKER):
+    """A real server, which is told the time; so nothing sleeps."""
+
+    retention = 10_000.0
+
+    @pytest.fixture(autouse=True)
+    def store(self, redis_server: RunningServer, redis_queue: str) -> None:
+        self.server = redis_server
+        self.queue = redis_queue
+        self.ahead = 0.0
+
+    def open_broker(self, **options: Any) -> AbstractAsyncContextManager[RedisBroker]:
+        options = {"retention": self.retention, **options}
+        return open_virtual(self.server, self.queue, ahead=lambda: self.ahead, **options)
+
+    def skip(self, seconds: float) -> None:
+        self.ahead += seconds
+
+    async def forget(self, bench: Bench) -> None:
+        await trio.sleep(90_000)  # noqa: ASYNC116 - virtual seconds: ends are known for a day

@@ -1,0 +1,50 @@
+-- Whether a claim for these would bring something; if not, whoever asks is called once it may.
+-- Arguments: the number of the one who waits, among those of this opening; types: a list or -1 for
+-- all; queues: a list or -1; limits of the whole fleet: how many; for each: type, limit.
+-- Answers: {what happened, 1 or 0, now, next alarm}
+local who = ME .. '/' .. arg()
+local kinds, only = listed(), listed()
+local wanted, allowed, limit = {}, {}, {}
+for _, kind in ipairs(kinds or {}) do wanted[kind] = true end
+for _, queue in ipairs(only or {}) do allowed[queue] = true end
+for _ = 1, numeric() do
+  local kind = arg()
+  limit[kind] = numeric()
+end
+
+leave_idle(who)
+tend()
+local function claimable(lane)
+  local kind = type_of(lane)
+  if kinds and not wanted[kind] then return false end
+  if only and not allowed[queue_of(lane)] then return false end
+  if is_paused(lane) or call('EXISTS', ready_key(lane)) == 0 then return false end
+  if not limit[kind] then return true end
+  local running = running_of(kind)
+  for other, difference in pairs(running_in) do
+    if type_of(other) == kind then running = running + difference end
+  end
+  return running < limit[kind]
+end
+
+local found = false
+for lane in pairs(made_ready) do found = found or claimable(lane) end
+if not found then
+  for _, lane in ipairs(call('SMEMBERS', READY_LANES)) do
+    if claimable(lane) then
+      found = true
+      break
+    end
+  end
+end
+local alarm = next_alarm()
+finish()
+if not found then
+  local stands = {}
+  for _, queue in ipairs(only or {''}) do
+    for _, kind in ipairs(kinds or {''}) do stands[#stands + 1] = queue .. US .. kind end
+  end
+  for _, stand in ipairs(stands) do call('SADD', P .. ':i:' .. stand, who) end
+  if #stands > 0 then call('HSET', IDLE, who, table.concat(stands, '\30')) end
+end
+return {happened, found and 1 or 0, now_text, alarm}

@@ -1,0 +1,2 @@
+-- The worker processes. Answers: {now, {id, record...}}
+return {now_text, call('HGETALL', P .. ':w')}

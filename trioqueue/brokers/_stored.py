@@ -1,0 +1,209 @@
+"""How durable brokers write the nouns of the model as text, and how they read them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Final, cast
+
+from .._broker import HistoryEntry, WorkerRecord
+from .._decide import record_error
+from .._errors import IllegalMove
+from .._model import (
+    NO_KWARGS,
+    ErrorRecord,
+    Move,
+    Options,
+    Outcome,
+    OutcomeKind,
+    Settlement,
+    Task,
+    Trail,
+)
+
+#: Bits of an outcome's flags.
+LATE: Final = 1
+CANCEL_IGNORED: Final = 2
+UNSTORED: Final = 4
+
+#: Characters of a history that are kept when it has grown longer than twice this.
+HISTORY_KEPT: Final = 2_000
+
+_shared: dict[tuple[str, int, float | None, float | None, float], Options] = {}
+
+
+def options(
+    queue: str,
+    priority: int,
+    timeout: float | None,
+    expires: float | None,
+    delay: float,
+    key: str | None,
+) -> Options:
+    """The `Options` of these values: most tasks share theirs with many others."""
+    if key is not None:
+        return Options(queue, priority, timeout, expires, delay, key)
+    values = (queue, priority, timeout, expires, delay)
+    found = _shared.get(values)
+    if found is None:
+        if len(_shared) >= 1_000:
+            _shared.clear()
+        found = _shared[values] = Options(*values)
+    return found
+
+
+def trail(losses: int, interruptions: int, snoozes: int, errors: str | None) -> Trail | None:
+    """The `Trail` of a task that has one."""
+    if not (losses or interruptions or snoozes or errors):
+        return None
+    made = Trail()
+    made.losses, made.interruptions, made.snoozes = losses, interruptions, snoozes
+    made.errors = decode_errors(errors)
+    return made
+
+
+def make_outcome(
+    kind: str, flags: int, duration: float, error: str | None, result: bytes | None
+) -> Outcome:
+    made = Outcome(
+        OutcomeKind(kind),
+        result,
+        duration,
+        late=bool(flags & LATE),
+        cancel_ignored=bool(flags & CANCEL_IGNORED),
+    )
+    made.error = decode_error(error)
+    return made
+
+
+def outcome_flags(outcome: Outcome) -> int:
+    """The bits to store."""
+    if outcome.stored and not outcome.late and not outcome.cancel_ignored:
+        return 0
+    return (
+        LATE * outcome.late
+        | CANCEL_IGNORED * outcome.cancel_ignored
+        | UNSTORED * (not outcome.stored)
+    )
+
+
+def decode_for_people(payload: bytes | None) -> tuple[tuple[object, ...], dict[str, object]]:
+    """The arguments, as far as plain JSON tells them. Never raises."""
+    if payload is None:
+        return (), cast("dict[str, object]", NO_KWARGS)
+    try:
+        args, kwargs = json.loads(payload)
+        return tuple(args), dict(kwargs)
+    except (ValueError, TypeError, RecursionError):
+        return (), cast("dict[str, object]", NO_KWARGS)
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def _plain(error: ErrorRecord) -> list[object]:
+    return [error.attempt, error.kind, error.type, error.message, error.traceback]
+
+
+def encode_error(error: ErrorRecord | None) -> str | None:
+    """One error, or none, as text."""
+    return None if error is None else json.dumps(_plain(error))
+
+
+def decode_error(text: str | None) -> ErrorRecord | None:
+    """Back again."""
+    return None if text is None else ErrorRecord(*json.loads(text))
+
+
+def encode_errors(errors: Iterable[ErrorRecord]) -> str | None:
+    """Errors as text."""
+    listed = [_plain(error) for error in errors]
+    return json.dumps(listed) if listed else None
+
+
+def decode_errors(text: str | None) -> tuple[ErrorRecord, ...]:
+    """Back again."""
+    return () if text is None else tuple(ErrorRecord(*values) for values in json.loads(text))
+
+
+# --- histories -----------------------------------------------------------------------------------
+
+
+def entry(name: str, at: float, delivery: int = 0, worker: str = "") -> str:
+    """One line of a history."""
+    return f"{name} {at:.3f} {delivery} {worker}\n"
+
+
+def shorten(history: str) -> str:
+    """A history that has grown too long: its first line, and the last ones."""
+    if len(history) <= 2 * HISTORY_KEPT:
+        return history
+    first, _, rest = history.partition("\n")
+    _, _, last = rest[-HISTORY_KEPT:].partition("\n")
+    return f"{first}\n{last}"
+
+
+def read_history(text: str) -> list[HistoryEntry]:
+    """The entries, oldest first."""
+    entries: list[HistoryEntry] = []
+    for line in text.splitlines():
+        name, at, delivery, worker = line.split(" ", 3)
+        entries.append(HistoryEntry(name, float(at), int(delivery), worker))
+    return entries
+
+
+# --- settlements ---------------------------------------------------------------------------------
+
+#: How a lease can end.
+_ENDS: Final = frozenset(
+    {Move.SUCCEEDED, Move.RETRIED, Move.SNOOZED, Move.RELEASED, Move.DIED, Move.CANCELLED}
+)
+
+
+def note_error(settlement: Settlement) -> None:
+    """The error as text, while Trio's thread is here: telling it may call user code.
+
+    Raises `IllegalMove` if the move is none that ends a lease.
+    """
+    if settlement.move not in _ENDS:
+        msg = f"{settlement.move} does not end a lease"
+        raise IllegalMove(msg)
+    outcome = settlement.outcome
+    if outcome.error is None and (
+        settlement.failed
+        or (outcome.exception is not None and outcome.kind is not OutcomeKind.SNOOZE)
+    ):
+        outcome.error = record_error(outcome, settlement.lease.task.attempt)
+
+
+def refresh(task: Task, stored: Task) -> None:
+    """Make ``task`` what the stored one is."""
+    for name in ("type", "options", "state", "deliveries", "failures", "accepted_at", "order"):
+        setattr(task, name, getattr(stored, name))
+    task.trail, task.outcome, task.payload = stored.trail, stored.outcome, stored.payload
+
+
+# --- worker records ------------------------------------------------------------------------------
+
+
+def encode_worker(worker: WorkerRecord) -> str:
+    """A worker process as a JSON object, but for ``seen`` and ``live``."""
+    record = {
+        "id": worker.id,
+        "host": worker.host,
+        "pid": worker.pid,
+        "workers": worker.workers,
+        "types": worker.types,
+        "queues": worker.queues,
+        "started_at": worker.started_at,
+        "running": worker.running,
+    }
+    return json.dumps(record)
+
+
+def decode_worker(record: str | bytes, silent: float, *, live: bool) -> WorkerRecord:
+    """Back again. ``silent``: seconds since it was heard of."""
+    values = json.loads(record)
+    values["types"] = tuple(values["types"])
+    values["queues"] = None if values["queues"] is None else tuple(values["queues"])
+    return WorkerRecord(**values, seen=silent, live=live)
