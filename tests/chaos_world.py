@@ -43,6 +43,7 @@ class Process:
     held: list[Held] = field(default_factory=list)
     stopped: bool = False
     starved_until: float = -inf
+    cut_off: bool = False
 
 
 class World:
@@ -53,6 +54,7 @@ class World:
         self.processes: dict[str, Process] = {}
         self.names = 0
         self.refused = 0
+        self.down_until = -inf
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -62,6 +64,8 @@ class World:
     def tick(self, *, renewing: bool = True) -> None:
         """Let time pass. ``renewing``: whoever has to renew a lease does."""
         self.now += TICK
+        if self.now >= self.down_until:
+            self.write(r.Beat(self.now, r.STORE))
         for process in self.running():
             self.write(r.Beat(self.now, process.name))
             for held in list(process.held):
@@ -74,12 +78,15 @@ class World:
             self.write(r.Ended(self.now, process.name, *key, "cancelled"))
             process.held.remove(held)
             return
-        if renewing and self.now - held.renewed > TERMS.lease / 3:
+        if renewing and self.reaches(process) and self.now - held.renewed > TERMS.lease / 3:
             held.renewed, held.expires = self.now, self.now + TERMS.lease
             held.row.expires = held.expires
             self.write(r.Renewing(self.now, process.name, *key))
             self.write(r.Renewed(self.now, process.name, *key, held.expires))
         self.write(r.Worked(self.now, process.name, *key))
+
+    def reaches(self, process: Process) -> bool:
+        return self.now >= self.down_until and not process.cut_off
 
     def _is_current(self, held: Held) -> bool:
         return held.row.state is State.RUNNING and held.row.token == held.token
@@ -110,8 +117,10 @@ class World:
             self.rows[task_id] = Row(task_id)
             self.write(r.Accepted(self.now, "producer", task_id))
 
-    def claim(self, process: Process, *, heard: bool = True) -> Held | None:
-        """Take the first ready task. ``heard``: the process lives to hear of it."""
+    def claim(self, process: Process, *, heard: bool = True, dies: bool = True) -> Held | None:
+        """Take the first ready task. ``heard``: the process hears of it; ``dies``: else it dies."""
+        if heard and not self.reaches(process):
+            return None
         for row in self.rows.values():
             if row.state is State.RUNNING and row.expires < self.now:
                 row.state = State.READY
@@ -120,7 +129,10 @@ class World:
             return None
         row.state, row.token, row.expires = State.RUNNING, row.token + 1, self.now + TERMS.lease
         if not heard:
-            self.kill(process)
+            if dies:
+                self.kill(process)
+            else:
+                self.write(r.Unheard(self.now, process.name, self.now - 0.001))
             return None
         held = Held(row, row.token, row.expires, self.now)
         process.held.append(held)
@@ -171,6 +183,18 @@ class World:
         process.stopped = False
         self.write(r.Continued(self.now, process.name))
 
+    def cut_off(self, process: Process) -> None:
+        process.cut_off = True
+        self.write(r.Weather(self.now, process.name, "blackhole"))
+
+    def join(self, process: Process) -> None:
+        process.cut_off = False
+        self.write(r.Weather(self.now, process.name, ""))
+
+    def fail(self, ticks: int) -> None:
+        """The store is away for so long."""
+        self.down_until = self.now + ticks * TICK
+
     def starve(self, process: Process, ticks: int) -> None:
         process.starved_until = self.now + ticks * TICK
 
@@ -193,6 +217,9 @@ class World:
             if process.stopped:
                 self.go_on(process)
             process.starved_until = -inf
+            if process.cut_off:
+                self.join(process)
+        self.down_until = -inf
         self.tick()
         for process in list(self.processes.values()):
             for held in list(process.held):

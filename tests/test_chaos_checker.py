@@ -97,6 +97,16 @@ def _stopped(world: World, held: Held) -> None:
     ticks(world, 2)
 
 
+def _cut_off(world: World, held: Held) -> None:
+    world.cut_off(world.processes["w1"])
+    ticks(world, 2)
+
+
+def _outage(world: World, held: Held) -> None:
+    world.fail(40)
+    ticks(world, 2)
+
+
 def _blocked(world: World, held: Held) -> None:
     world.stop(world.start())
     _not_renewed(world, 2)
@@ -113,11 +123,17 @@ def _not_renewed(world: World, seconds: float) -> None:
         world.tick(renewing=False)
 
 
+def _tried_in_vain(world: World, held: Held) -> None:
+    _not_renewed(world, 0.8)
+    world.write(r.Renewing(world.now, "w1", held.row.id, 1))
+    _not_renewed(world, 1.2)
+
+
 @pytest.mark.parametrize("name", EXCUSES)
 def test_every_excuse_is_recognized_and_excuses(name: str) -> None:
     """What ran again for this reason is counted under its name, and is no violation."""
     world, held = begun()
-    globals()[f"_{name}"](world, held)
+    globals()[f"_{name.replace(' ', '_')}"](world, held)
     world.drain()
     assert excuses(world) == {name: 1}
     assert check(world.records, world.final(), TERMS) == []
@@ -126,9 +142,7 @@ def test_every_excuse_is_recognized_and_excuses(name: str) -> None:
 def test_a_renewal_that_was_tried_in_vain_is_an_excuse() -> None:
     """The process had time, and the store did not answer."""
     world, held = begun()
-    _not_renewed(world, 0.8)
-    world.write(r.Renewing(world.now, "w1", held.row.id, 1))
-    _not_renewed(world, 1.2)
+    _tried_in_vain(world, held)
     world.drain()
     assert excuses(world) == {"starved": 1}
     assert names(world.records, world.final()) == set()
@@ -192,6 +206,27 @@ def test_a_claim_that_nobody_lived_to_hear_of_is_one() -> None:
     assert names([*world.records, cancel], world.final()) == set()
 
 
+def test_a_claim_without_answer_is_an_explanation_and_none_is_not() -> None:
+    world = World()
+    world.submit()
+    world.claim(world.start(), heard=False, dies=False)
+    ticks(world, 2)
+    world.drain()
+    assert names(world.records, world.final()) == set()
+    silent = [each for each in world.records if not isinstance(each, r.Unheard)]
+    assert names(silent, world.final()) == {"unheard"}
+
+
+@pytest.mark.parametrize("trouble", [_blocked, _tried_in_vain])
+def test_what_happens_at_a_file_alone_is_no_excuse_over_a_network(trouble) -> None:
+    world, held = begun()
+    trouble(world, held)
+    world.drain()
+    assert check(world.records, world.final(), TERMS) == []
+    found = check(world.records, world.final(), TERMS._replace(shared=False))
+    assert [each.rule for each in found] == ["duplicated"]
+
+
 @pytest.mark.parametrize("answer", [0.3, None])
 def test_a_revoke_that_was_begun_before_the_claim_is_an_excuse(answer: float | None) -> None:
     """It may have waited for the store, and taken the lease from whoever came in between."""
@@ -231,6 +266,7 @@ _STEPS = {
     "start": 1,
     "claim": 8,
     "claim unheard": 1,
+    "claim unheard and die": 1,
     "returned": 4,
     "raised": 2,
     "died": 1,
@@ -239,6 +275,9 @@ _STEPS = {
     "stop": 2,
     "go on": 3,
     "starve": 1,
+    "cut off": 1,
+    "join": 2,
+    "fail": 1,
     "revoke": 1,
     "replay": 2,
     "cancel": 1,
@@ -251,6 +290,7 @@ def act(world: World, step: str, chance: random.Random) -> None:
     """Do one step, with whatever process and task ``chance`` picks, if there is any."""
     running, stopped = world.running(), [p for p in world.processes.values() if p.stopped]
     process = chance.choice(running or [world.start()])
+    reached = world.reaches(process)
     match step:
         case "submit" | "refuse":
             world.submit(refused=step == "refuse")
@@ -258,9 +298,9 @@ def act(world: World, step: str, chance: random.Random) -> None:
             world.start()
         case "claim":
             world.claim(process)
-        case "claim unheard":
-            world.claim(process, heard=False)
-        case "returned" | "raised" | "died" | "cancelled" if process.held:
+        case "claim unheard" | "claim unheard and die":
+            world.claim(process, heard=False, dies="die" in step)
+        case "returned" | "raised" | "died" | "cancelled" if process.held and reached:
             world.end(process, chance.choice(process.held), step, until=chance.choice(_UNTIL))
         case "kill":
             world.kill(process)
@@ -268,6 +308,12 @@ def act(world: World, step: str, chance: random.Random) -> None:
             world.stop(process)
         case "go on" if stopped:
             world.go_on(chance.choice(stopped))
+        case "cut off" if not process.cut_off:
+            world.cut_off(process)
+        case "join" if process.cut_off:
+            world.join(process)
+        case "fail":
+            world.fail(chance.randint(5, 30))
         case "starve":
             world.starve(process, chance.randint(5, 30))
         case "revoke" | "replay" | "cancel" if world.rows:
@@ -521,6 +567,15 @@ def _succeeded(world: World) -> Attempt:
     )
 
 
+def _gives_out_to_nobody(world: World) -> Mutant:
+    world.submit()
+    held = world.claim(world.start())
+    assert held is not None
+    world.end(world.processes[f"w{world.names}"], held, "returned")
+    # More often than there are claims that had no answer.
+    return world.records, _final(world, held.row.id, deliveries=1_000, winner=None)
+
+
 MUTATIONS: dict[Callable[[World], Mutant], str] = {
     _forgets_a_task: "lost",
     _leaves_a_task: "lost",
@@ -540,6 +595,7 @@ MUTATIONS: dict[Callable[[World], Mutant], str] = {
     _begins_a_token_twice: "token",
     _lets_a_token_shrink: "token",
     _hands_out_an_older_token: "token",
+    _gives_out_to_nobody: "unheard",
     _charges_a_lost_lease: "burned",
     _charges_an_interruption: "burned",
     _counts_one_too_many: "counts",

@@ -7,17 +7,18 @@ and what it writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Final, NamedTuple
 
 from ... import Move, State
 from ..._model import TERMINAL
+from ._case import Case, Findings, holder, unfenced_pair
 from ._excuses import ENDED, TICK, Terms, repeats, zombie_until
 from ._final import FinalState
 from ._records import Record
 from ._story import Attempt, Story, TaskStory
+from ._tokens import token, unfenced, unheard
 
 _FAILED: Final = frozenset({Move.RETRIED, Move.DIED})
 _FINISHED: Final = frozenset({Move.SUCCEEDED, Move.DIED, Move.CANCELLED})
@@ -34,18 +35,7 @@ class Violation(NamedTuple):
         return f"{self.rule}: {f'task {self.task_id}: ' if self.task_id else ''}{self.what}"
 
 
-class Case(NamedTuple):
-    """What a rule looks at."""
-
-    story: Story
-    final: FinalState
-    terms: Terms
-
-
-_Findings = Iterator[tuple[str, str]]  # (task id, what)
-
-
-def _lost(case: Case) -> _Findings:
+def _lost(case: Case) -> Findings:
     for task in case.story.tasks.values():
         if task.accepted == inf:
             continue
@@ -66,7 +56,7 @@ def _has_returned(task: TaskStory, token: int) -> bool:
     return others or (attempt is not None and attempt.how == "returned")
 
 
-def _ghost(case: Case) -> _Findings:
+def _ghost(case: Case) -> Findings:
     for task in case.story.tasks.values():
         exists = task.id in case.final.tasks or bool(task.attempts)
         if task.refused and task.accepted == inf and exists:
@@ -75,22 +65,22 @@ def _ghost(case: Case) -> _Findings:
             yield task.id, "was given out, and nobody submitted it"
 
 
-def _duplicated(case: Case) -> _Findings:
+def _duplicated(case: Case) -> Findings:
     for first, then, excuse in repeats(case.story, case.terms):
         if excuse is None and not _finished(first) and not _at_once(first, then):
             left = first.expires - then.claimed
             known = f"{left:.3f} s before its lease was over" if left > TICK else "without a cause"
-            yield first.id, f"delivery {then.token} was given out {known} ({_holder(first)})"
+            yield first.id, f"delivery {then.token} was given out {known} ({holder(first)})"
 
 
-def _overlapping(case: Case) -> _Findings:
+def _overlapping(case: Case) -> Findings:
     for first, then, excuse in repeats(case.story, case.terms):
         if (excuse is None or excuse in ENDED) and not _finished(first) and _at_once(first, then):
             late = max(first.busy) - then.began
             yield (
                 first.id,
                 f"deliveries {first.token} and {then.token} ran at once for {late:.3f} s "
-                f"({_holder(first)}, {_holder(then)}), with {excuse or 'no'} excuse",
+                f"({holder(first)}, {holder(then)}), with {excuse or 'no'} excuse",
             )
 
 
@@ -98,16 +88,12 @@ def _at_once(first: Attempt, then: Attempt) -> bool:
     return bool(first.busy) and max(first.busy) > then.began + TICK
 
 
-def _holder(attempt: Attempt) -> str:
-    return f"delivery {attempt.token} by {attempt.process}"
-
-
 def _finished(attempt: Attempt) -> bool:
     """Whether the attempt is known to have ended its task."""
     return attempt.done is True and attempt.move in _FINISHED
 
 
-def _out_of_lease(case: Case) -> _Findings:
+def _out_of_lease(case: Case) -> Findings:
     for task in case.story.tasks.values():
         for attempt in task.claims():
             if attempt.thread or not attempt.busy or attempt.claimed == inf:
@@ -115,18 +101,18 @@ def _out_of_lease(case: Case) -> _Findings:
             until = zombie_until(attempt, case.story, case.terms)
             if max(attempt.busy) > until:
                 over = max(attempt.busy) - min(attempt.expires, attempt.learnt)
-                yield task.id, f"{_holder(attempt)} was at work {over:.3f} s after its lease"
+                yield task.id, f"{holder(attempt)} was at work {over:.3f} s after its lease"
 
 
-def _resurrected(case: Case) -> _Findings:
+def _resurrected(case: Case) -> Findings:
     for first, then, excuse in repeats(case.story, case.terms):
-        if _finished(first) and excuse != "replay" and not _unfenced_pair(first, then):
-            yield first.id, f"was {first.move} by {_holder(first)}, then ran again: {_holder(then)}"
+        if _finished(first) and excuse != "replay" and not unfenced_pair(first, then):
+            yield first.id, f"was {first.move} by {holder(first)}, then ran again: {holder(then)}"
     for task in case.story.tasks.values():
         yield from _woken(task)
 
 
-def _woken(task: TaskStory) -> _Findings:
+def _woken(task: TaskStory) -> Findings:
     """What was cancelled before it was first given out never runs."""
     cancelled = [each.at for each in task.operations if _is_done(each, "cancel")]
     # Of a claim whose process did not live to hear of it nobody has told: but for its token.
@@ -139,57 +125,18 @@ def _is_done(operation: object, verb: str) -> bool:
     return getattr(operation, "verb", "") == verb and getattr(operation, "done", False) is True
 
 
-def _unfenced(case: Case) -> _Findings:
-    for task in case.story.tasks.values():
-        for first, then in pairwise(a for a in task.claims() if a.claimed < inf):
-            if _unfenced_pair(first, then):
-                yield (
-                    task.id,
-                    f"{_holder(first)} settled it as {first.move}, which it had begun only after "
-                    f"delivery {then.token} had been given out",
-                )
-        final = case.final.tasks.get(task.id)
-        if final and final.winner is not None and final.winner != final.deliveries:
-            yield task.id, f"keeps the result of delivery {final.winner} of {final.deliveries}"
-
-
-def _unfenced_pair(first: Attempt, then: Attempt) -> bool:
-    return first.done is True and first.settling > then.claimed
-
-
-def _token(case: Case) -> _Findings:
-    for task in case.story.tasks.values():
-        claims = task.claims()
-        for attempt in claims:
-            for what in attempt.twice:
-                yield task.id, f"delivery {attempt.token} was {what}"
-        for first, then in pairwise(claims):
-            if first.since > then.claimed and first.since < inf:
-                yield (
-                    task.id,
-                    f"delivery {first.token} was given out to {first.process} "
-                    f"after delivery {then.token} had been",
-                )
-        final = case.final.tasks.get(task.id)
-        if final and claims and final.deliveries < claims[-1].token:
-            yield (
-                task.id,
-                f"counts {final.deliveries} deliveries, but {claims[-1].token} was given out",
-            )
-
-
-def _burned(case: Case) -> _Findings:
+def _burned(case: Case) -> Findings:
     for task in case.story.tasks.values():
         charged = [attempt for attempt in task.claims() if attempt.move in _FAILED]
         for attempt in charged:
             if attempt.how == "cancelled":
-                yield task.id, f"{_holder(attempt)} was cut short, and {attempt.move} for it"
+                yield task.id, f"{holder(attempt)} was cut short, and {attempt.move} for it"
         final = case.final.tasks.get(task.id)
         if final and final.failures > len(charged):
             yield task.id, f"is charged with {final.failures} failures, and failed {len(charged)}"
 
 
-def _counts(case: Case) -> _Findings:
+def _counts(case: Case) -> Findings:
     counts = case.final.counts
     if counts is None:
         return
@@ -210,7 +157,7 @@ def _counts(case: Case) -> _Findings:
             yield "", f"{known} tasks are {state}, but {getattr(counts, state.value)} counted"
 
 
-def _corrupt(case: Case) -> _Findings:
+def _corrupt(case: Case) -> Findings:
     if case.final.integrity:
         yield "", f"the store's own check found: {case.final.integrity}"
 
@@ -220,7 +167,7 @@ class Rule(NamedTuple):
 
     name: str
     says: str
-    check: Callable[[Case], _Findings]
+    check: Callable[[Case], Findings]
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -230,8 +177,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("overlapping", "two attempts of a task never run at once, but for a zombie", _overlapping),
     Rule("out-of-lease", "a handler does not go on after its lease is over", _out_of_lease),
     Rule("resurrected", "what has ended runs again only by a replay", _resurrected),
-    Rule("unfenced", "what an old token asks for after a newer one has no effect", _unfenced),
-    Rule("token", "every delivery has a token of its own, greater than those before", _token),
+    Rule("unfenced", "what an old token asks for after a newer one has no effect", unfenced),
+    Rule("token", "every delivery has a token of its own, greater than those before", token),
+    Rule("unheard", "a delivery that nobody has heard of was to a claim without answer", unheard),
     Rule("burned", "an interruption or a lost lease is never charged as a failure", _burned),
     Rule("counts", "the broker's numbers add up, and agree with its tasks", _counts),
     Rule("corrupt", "the store is whole", _corrupt),

@@ -9,6 +9,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from ... import Move
+from ._records import STORE
 from ._story import Attempt, Story
 
 #: Clocks are read one after the other, and floats are rounded.
@@ -19,11 +20,13 @@ class Terms(NamedTuple):
     """What was agreed on. ``lease``: how long one lasts, in seconds.
 
     ``margin``: seconds that a handler may go on after its lease is over, in a process that runs:
-    the time of its cancellation, and of a scheduler with other things to do.
+    the time of its cancellation, and of a scheduler with other things to do. ``shared``: the store
+    is a file, which one process can keep from the others.
     """
 
     lease: float
     margin: float
+    shared: bool = True
 
     @property
     def long(self) -> float:
@@ -46,6 +49,8 @@ EXCUSES: Final = {
     "crash": "its process died before it settled, and the lease ran out",
     "left": "its process ended in order but could not give the lease back, which ran out",
     "stopped": "its process was stopped, and the lease ran out",
+    "cut off": "the network kept its process from the store, and the lease ran out",
+    "outage": "the store did not answer anybody, and the lease ran out",
     "blocked": "another process was stopped, holding the store perhaps, and the lease ran out",
     "starved": "its process had no time to renew, or tried in vain, and the lease ran out",
 }
@@ -75,13 +80,23 @@ def _why_over(first: Attempt, then: Attempt, story: Story, terms: Terms) -> str 
         return died
     if _overlap(process.stops, since, until):
         return "stopped"
+    if _overlap(process.weather, since, until):
+        return "cut off"
+    if _overlap(_long_gaps(story, STORE, terms), since, until):
+        return "outage"
     if process.died <= until + terms.lease:  # a death is noticed some time after it
         return died
-    if any(_overlap(other.stops, since, until) for other in story.processes.values()):
+    if terms.shared and any(
+        _overlap(other.stops, since, until) for other in story.processes.values()
+    ):
         return "blocked"
-    gaps = [gap for gap in process.gaps() if gap[1] - gap[0] > terms.long]
-    tried = any(since + TICK < at <= until for at in first.tries)
-    return "starved" if tried or _overlap(gaps, since, until) else None
+    tried = terms.shared and any(since + TICK < at <= until for at in first.tries)
+    starved = tried or _overlap(_long_gaps(story, first.process, terms), since, until)
+    return "starved" if starved else None
+
+
+def _long_gaps(story: Story, process: str, terms: Terms) -> list[tuple[float, float]]:
+    return [gap for gap in story.process(process).gaps() if gap[1] - gap[0] > terms.long]
 
 
 def _overlap(windows: list[tuple[float, float]], since: float, until: float) -> bool:
@@ -113,8 +128,7 @@ def zombie_until(attempt: Attempt, story: Story, terms: Terms) -> float:
     """
     process = story.process(attempt.process)
     until = min(attempt.expires, attempt.learnt) + terms.margin
-    gaps = [gap for gap in process.gaps() if gap[1] - gap[0] > terms.long]
-    for begin, end in sorted([*gaps, *process.stops]):
+    for begin, end in sorted([*_long_gaps(story, attempt.process, terms), *process.stops]):
         if begin <= until:
             until = max(until, end + terms.margin)
     return until

@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NamedTuple, TypeAlias
 
+#: The process name of a store that has processes of its own.
+STORE: Final = "the store"
+
 
 class Submitting(NamedTuple):
     """A producer is about to submit a task."""
@@ -46,6 +49,17 @@ class Claimed(NamedTuple):
     token: int
     since: float
     expires: float
+
+
+class Unheard(NamedTuple):
+    """A claim that was begun at ``since`` has brought no answer, or one that was long in coming.
+
+    It may have taken tasks of which nobody has heard.
+    """
+
+    at: float
+    process: str
+    since: float
 
 
 class Renewing(NamedTuple):
@@ -146,10 +160,18 @@ class Operated(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """The Trio loop of a process runs: it had a chance to do what it must."""
+    """The Trio loop of a process runs: it had a chance to do what it must. Or `STORE` answers."""
 
     at: float
     process: str
+
+
+class Weather(NamedTuple):
+    """The network between a process and the store is about to be ``kind``; empty: as it should."""
+
+    at: float
+    process: str
+    kind: str
 
 
 class Stopped(NamedTuple):
@@ -194,6 +216,7 @@ Record: TypeAlias = (
     | Accepted
     | Refused
     | Claimed
+    | Unheard
     | Renewing
     | Renewed
     | Lost
@@ -205,6 +228,7 @@ Record: TypeAlias = (
     | Operating
     | Operated
     | Beat
+    | Weather
     | Stopped
     | Continued
     | Killed

@@ -28,6 +28,8 @@ from ._records import (
     Settling,
     Stopped,
     Submitting,
+    Unheard,
+    Weather,
     Worked,
 )
 
@@ -98,12 +100,23 @@ class TaskStory:
 
 @dataclass
 class ProcessStory:
-    """All that was seen of one start of one process. ``stops``: (stopped, continued) each."""
+    """All that was seen of one start of one process. ``stops``: (stopped, continued) each.
+
+    ``weather``: (from, to) of each time in which the network between it and the store was not as it
+    should. ``unheard``: (from, to) of each claim that brought no answer in time.
+    """
 
     beats: list[float] = field(default_factory=list[float])
     stops: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    weather: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    unheard: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     status: int | None = None
     died: float = inf
+
+    @property
+    def begun(self) -> float:
+        """Its first beat, if it was seen to have one."""
+        return self.beats[0] if self.beats else -inf
 
     def gaps(self) -> Iterator[tuple[float, float]]:
         """The times between two beats: what is longer than usual was not the process's doing."""
@@ -228,6 +241,18 @@ class Story:
     def _(self, record: Continued) -> None:
         stops = self.process(record.process).stops
         stops[-1] = (stops[-1][0], record.at)
+
+    @_tell.register
+    def _(self, record: Weather) -> None:
+        weather = self.process(record.process).weather
+        if weather and weather[-1][1] == inf:
+            weather[-1] = (weather[-1][0], record.at)
+        if record.kind:
+            weather.append((record.at, inf))
+
+    @_tell.register
+    def _(self, record: Unheard) -> None:
+        self.process(record.process).unheard.append((record.since, record.at))
 
     @_tell.register(Killed)
     @_tell.register(Asked)

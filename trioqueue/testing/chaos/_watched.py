@@ -15,11 +15,16 @@ from ._witness import Witness
 
 
 class WatchedBroker(Through):
-    """Writes down each call that matters: before it is made, and when it has been answered."""
+    """Writes down each call that matters: before it is made, and when it has been answered.
 
-    def __init__(self, inner: RemoteBroker, witness: Witness) -> None:
+    ``certain``: a submit that was cancelled has accepted nothing. Over a network nobody knows.
+    """
+
+    def __init__(self, inner: RemoteBroker, witness: Witness, *, certain: bool = True) -> None:
         super().__init__(inner)
         self._witness = witness
+        self._certain = (trio.Cancelled, QueueClosed) if certain else (QueueClosed,)
+        self._unheard: float | None = None  # when the first of the claims without answer was begun
 
     def _stamp(self) -> tuple[float, str]:
         return self._witness.now(), self._witness.process
@@ -36,7 +41,7 @@ class WatchedBroker(Through):
         self._witness.write(*(r.Submitting(*self._stamp(), each) for each in ids))
         try:
             there = await self.inner.publish(tasks, closed)
-        except (trio.Cancelled, QueueClosed) as error:
+        except self._certain as error:
             # Nothing was accepted, says the contract. After any other error nobody knows.
             why = type(error).__name__
             self._witness.write(*(r.Refused(*self._stamp(), each, why) for each in ids))
@@ -55,7 +60,17 @@ class WatchedBroker(Through):
     ) -> Sequence[Lease]:
         """See `Broker`."""
         since = self._witness.now()
-        leases = await self.inner.claim(room, most, queues)
+        answered = False
+        try:
+            leases = await self.inner.claim(room, most, queues)
+            answered = self._witness.now() < since + self.inner.lease / 4
+        finally:
+            if not answered:
+                self._witness.write(r.Unheard(*self._stamp(), since))
+                self._unheard = since if self._unheard is None else self._unheard
+        # A broker may answer for the claims before this one as well.
+        since = since if self._unheard is None else self._unheard
+        self._unheard = None
         self._witness.write(
             *(
                 r.Claimed(*self._stamp(), lease.task.id, lease.token, since, self._until(lease))
