@@ -375,7 +375,7 @@ class RedisBroker(RedisInspector):
         self._alarm_set.set()
 
     async def run_alarms(self) -> None:
-        """Do what time brings about, until cancelled. Of all openings one does it for the others."""
+        """Do what time brings about, until cancelled; one opening does it for all."""
         while True:
             self._alarm_set = trio.Event()
             with trio.move_on_at(self._alarm):

@@ -16,9 +16,9 @@ from .._letters import DeadLetter, dead_letter
 from .._model import Lease, Move, State, Task
 from . import _redis_calls as calls
 from ._redis_line import Arg, Line, Script
-from ._redis_rows import STATES, names_in, seconds, snapshot
+from ._redis_rows import STATES, history, names_in, seconds, snapshot
 from ._redis_waits import Bell
-from ._stored import decode_worker, read_history
+from ._stored import decode_worker
 
 T = TypeVar("T")
 #: Dead letters read in one call.
@@ -298,7 +298,7 @@ class RedisInspector:
             msg = f"no task {task_id!r} is known: never accepted, or ended too long ago"
             raise UnknownTask(msg, task_id)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return read_history(fields[b"h"].decode())
+        return history(fields[b"h"].decode())
 
     # --- the end of all ---------------------------------------------------------------------------
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, final
 
+from .._broker import HistoryEntry
 from .._model import (
     ERRORS_KEPT,
+    TERMINAL,
     Lease,
     Move,
     Options,
@@ -105,10 +107,10 @@ _read: dict[tuple[bytes, bytes, bytes], tuple[str, Options]] = {}
 
 
 def _read_options(
-    lane: bytes, text: bytes, priority: bytes, key: bytes | None
+    lane: bytes, priority: bytes, text: bytes, key: bytes | None
 ) -> tuple[str, Options]:
     """The type, and the options."""
-    found = _read.get((lane, text, priority)) if key is None else None
+    found = _read.get((lane, priority, text)) if key is None else None
     if found is None:
         queue, type_ = names_in(lane)
         timeout, expires, delay = json.loads(text)
@@ -117,21 +119,35 @@ def _read_options(
         if key is None:
             if len(_read) >= 1_000:
                 _read.clear()
-            _read[lane, text, priority] = found
+            _read[lane, priority, text] = found
     return found
+
+
+def _make(task_id: bytes, lane: bytes, static: bytes, fence: bytes, key: bytes | None) -> Task:
+    """A task with all that never changes."""
+    seq, priority, accepted, text = static.split(b" ", 3)
+    type_, given = _read_options(lane, priority, text, key)
+    task = Task(task_id.decode(), type_, (), {}, given)
+    task.order, task.accepted_at, task.deliveries = int(seq), seconds(accepted), int(fence)
+    return task
+
+
+def _add_extras(task: Task, text: bytes | None) -> None:
+    """Failures, and the trail of those that have one."""
+    if text is not None:
+        failures, losses, interruptions, snoozes, errors = text.split(b" ", 4)
+        task.failures = int(failures)
+        listed = errors.decode() or None
+        task.trail = trail(int(losses), int(interruptions), int(snoozes), listed)
 
 
 def claimed(task_id: bytes, fields: Sequence[Any], expires: float) -> Lease:
     """The lease of one task that claim.lua has taken."""
-    lane, seq, priority, accepted, text, key, payload, fence, failures = fields[:9]
-    losses, interruptions, snoozes, errors, asked = fields[9:14]
-    type_, given = _read_options(lane, text, priority, key)
-    task = Task(task_id.decode(), type_, (), {}, given)
-    task.order, task.payload, task.accepted_at = int(seq), payload, seconds(accepted)
+    lane, static, fence, payload, key, numbers, asked = fields
+    task = _make(task_id, lane, static, fence, key)
+    task.payload = payload
     task.state = State.RUNNING
-    task.deliveries, task.failures = int(fence), int(failures or 0)
-    if losses or interruptions or snoozes or errors:
-        task.trail = trail(int(losses or 0), int(interruptions or 0), int(snoozes or 0), errors)
+    _add_extras(task, numbers)
     task.lease = lease = Lease(task, task.deliveries, 0.0)
     lease.expires = expires
     lease.cancel_requested = asked is not None  # of the holder before, who did not live to obey
@@ -141,35 +157,77 @@ def claimed(task_id: bytes, fields: Sequence[Any], expires: float) -> Lease:
 def snapshot(task_id: bytes, flat: Sequence[bytes], keep_since: float = float("-inf")) -> Task:
     """The task as it is stored. A result that ended before ``keep_since`` is no longer kept."""
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    type_, given = _read_options(fields[b"n"], fields[b"o"], fields[b"y"], fields.get(b"k"))
-    payload = fields.get(b"p")
-    args, kwargs = decode_for_people(payload)
-    task = Task(task_id.decode(), type_, args, kwargs, given)
-    task.order, task.payload = int(fields[b"q"]), payload
-    task.accepted_at = seconds(fields[b"a"])
+    task = _make(task_id, fields[b"n"], fields[b"o"], fields[b"f"], fields.get(b"k"))
     task.state = _CODES[fields[b"s"]]
-    task.deliveries, task.failures = int(fields[b"f"]), int(fields.get(b"b", 0))
-    losses, interruptions, snoozes = (int(fields.get(name, 0)) for name in (b"l", b"i", b"x"))
-    errors = fields.get(b"g")
-    task.trail = trail(losses, interruptions, snoozes, None if errors is None else errors.decode())
-    ended_at = seconds(fields[b"t"]) if b"t" in fields else 0.0
-    if task.state is State.DEAD:
-        task.trace().died_at = ended_at
+    if task.state is State.DEAD or task.state not in TERMINAL:
+        task.payload = fields.get(b"p", b"")
+    task.args, task.kwargs = decode_for_people(task.payload)
+    _add_extras(task, fields.get(b"e"))
     if b"u" in fields:
-        kept = task.state is not State.SUCCEEDED or (ended_at > keep_since and b"j" not in fields)
-        kind, flags, duration, error = json.loads(fields[b"u"])
-        result = fields.get(b"r") if kept else None
+        ended_at, _, outcome = fields[b"u"].partition(b" ")
+        if task.state is State.DEAD:
+            task.trace().died_at = seconds(ended_at)
+        kept = task.state is not State.SUCCEEDED or (
+            seconds(ended_at) > keep_since and b"j" not in fields
+        )
+        kind, flags, duration, error = json.loads(outcome)
         text = None if error is None else json.dumps(error)
+        result = fields.get(b"r") if kept else None
         task.outcome = make_outcome(kind, flags, duration, text, result)
         task.outcome.stored = kept and not flags & UNSTORED
     return task
 
 
+# --- histories -----------------------------------------------------------------------------------
+
+#: What a letter of a history stands for; those that are written large are what the holder of a
+#: lease did. See `grown` in _shared.lua.
+_ENTRIES: Final = {
+    "s": "submitted",
+    "e": "delayed",
+    "d": "due",
+    "T": "started",
+    "K": "succeeded",
+    "R": "retried",
+    "Z": "snoozed",
+    "G": "released",
+    "F": "died",
+    "C": "cancelled",
+    "l": "lost",
+    "f": "died",
+    "c": "cancelled",
+    "x": "expired",
+    "y": "replayed",
+    "p": "purged",
+    "q": "cancel_requested",
+}
+
+
+def history(text: str) -> list[HistoryEntry]:
+    """The entries of a task's history, oldest first."""
+    entries: list[HistoryEntry] = []
+    first = 0
+    holders: dict[int, str] = {}
+    for part in text.split(","):
+        at, _, rest = part[1:].partition(".")
+        fence, _, holder = rest.partition(".")
+        delivery = int(fence or 0)
+        name = _ENTRIES[part[0]]
+        if holder:
+            holders[delivery] = holder
+        elapsed = int(at)
+        first, moment = (first, first + elapsed) if entries else (elapsed, elapsed)
+        by = holders.get(delivery, "") if part[0].isupper() else ""
+        entries.append(HistoryEntry(name, moment / 1000, delivery, by))
+    return entries
+
+
 # --- settlements ---------------------------------------------------------------------------------
 
 
+@final
 class Numbers:
-    """What a task's numbers are after a settlement. The holder's copy is right: it has the lease."""
+    """What a task's numbers are after a settlement. The holder's copy is right while it holds."""
 
     __slots__ = ("errors", "failures", "interruptions", "snoozes")
 
@@ -193,12 +251,13 @@ def settlement_args(settlement: Settlement, numbers: Numbers | None) -> tuple[Ar
     """What settle.lua takes of one settlement. ``numbers``: ``None`` for a success."""
     lease, result = settlement.lease, settlement.result
     task = lease.task
-    counted: tuple[Arg, ...] = (0, 0, 0, "")
+    extras = ""
     if numbers is not None:
+        losses = task.trail.losses if task.trail else 0
         errors = encode_errors(numbers.errors) or ""
-        counted = (numbers.failures, numbers.interruptions, numbers.snoozes, errors)
+        extras = f"{numbers.failures} {losses} {numbers.interruptions} {numbers.snoozes} {errors}"
     return (
-        *(task.id, task.order, lease.token, settlement.move.value, *counted),
+        *(task.id, task.order, lease.token, settlement.move.value, extras),
         _write_outcome(settlement.outcome),
         *(0 if result is None else 1, result or b"", micros(settlement.delay)),
     )

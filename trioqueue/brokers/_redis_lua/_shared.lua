@@ -14,15 +14,18 @@
 --   :i:{queue}US{type}  set: who waits for ready tasks ('' is any)   :iw  hash: who -> where it stands
 --   :dw  :rw    sets: openings that wait until nothing is open, or for room
 --   :w  :ws     hash and sorted set: worker processes
+--   :b:{id}     string: a long payload
 --   :f:{opening}, :g:{opening}:{n}   strings: the last claim, and a publish, to be answered again
 -- A lane is {queue}US{type}, where US is the ASCII unit separator. Times are Unix time in
 -- microseconds, which a double holds exactly.
 --
--- FIELDS of a task: s state, n lane, q number in order of acceptance, y priority, a accepted at,
--- o options (JSON), k key, p payload, f fence (deliveries), h history; and, only if there is any:
--- z token of the lease that was settled last, b failures, l losses, i interruptions, x snoozes,
--- g errors (JSON), c cancellation requested, w holder, v openings that wait for its end,
--- t ended at, u outcome (JSON), r result, j result no longer kept.
+-- FIELDS of a task. Few and short, so that a server keeps the hash in one piece of memory (up to 64
+-- bytes a value): s state, n lane, o what never changes ("{number in order of acceptance} {priority}
+-- {accepted at} {options as JSON}"), f fence (deliveries), h history, p payload, which is '' when the
+-- task has ended, and in the string :b:{id} if it is long; and, only if there is any: k key,
+-- e "{failures} {losses} {interruptions} {snoozes} {errors as JSON}", c cancellation requested,
+-- w holder, v openings that wait for its end, z token of the lease that was settled last,
+-- u "{ended at} {outcome as JSON}", r result, j result no longer kept.
 --
 -- The first arguments are the same for all: see `Setting` in _redis_calls.py.
 
@@ -90,6 +93,18 @@ do
 end
 
 local now_text = string.format('%.0f', now)
+
+-- A command with many members: Lua hands over some thousands of arguments at most.
+local function in_parts(command, key, members, score)
+  for from = 1, #members, 1000 do
+    local parts = {}
+    for n = from, math.min(from + 999, #members) do
+      if score then parts[#parts + 1] = score end
+      parts[#parts + 1] = members[n]
+    end
+    call(command, key, unpack(parts))
+  end
+end
 
 -- Numbers -----------------------------------------------------------------------------------------
 
@@ -161,19 +176,33 @@ end
 
 -- History and messages ----------------------------------------------------------------------------
 
-local stamp = string.format('%.3f', now / 1e6)
-local HISTORY_KEPT = 2000
+-- One letter for each thing that happens, and the milliseconds since the first of them, which has
+-- those since 1970; the fence, if there is one; the opening, where a task was started. As in
+-- s1700000000000,T12.1.5f0c1e8a9b7d6c3e,K20.1
+local MS = math.floor(now / 1000)
+local HISTORY_KEPT = 1000
 
-local function entry(name, delivery, worker)
-  return name .. ' ' .. stamp .. ' ' .. delivery .. ' ' .. (worker or '') .. '\n'
+local function first_entry(letter)
+  return string.format('%s%.0f', letter, MS)
 end
 
-local function grown(history, line)
-  local text = history .. line
+local function grown(history, letter, fence, opening)
+  local text = string.format('%s,%s%.0f.%s', history, letter, MS - string.sub(history, 2, 14), fence)
+  if opening then text = text .. '.' .. opening end
   if #text <= 2 * HISTORY_KEPT then return text end
-  local first = string.find(text, '\n', 1, true)
-  local cut = string.find(text, '\n', #text - HISTORY_KEPT, true)
-  return string.sub(text, 1, first) .. string.sub(text, cut + 1)
+  local first = string.find(text, ',', 1, true)
+  local cut = string.find(text, ',', #text - HISTORY_KEPT, true)
+  return string.sub(text, 1, first - 1) .. string.sub(text, cut)
+end
+
+-- Number in order of acceptance, and priority.
+local function standing(static)
+  local seq, priority = string.match(static, '^(%d+) (%d+) ')
+  return tonumber(seq), tonumber(priority)
+end
+
+local function drop_payload(id, payload)
+  if payload == nil or payload == false then call('DEL', P .. ':b:' .. id) end
 end
 
 -- How many got it: nobody does at an opening that is gone.
@@ -221,84 +250,101 @@ local function call_one(key, message)
   end
 end
 
+-- All that is known of a task: its fields, flat, a long payload among them.
+local function snapshot(id)
+  local flat = call('HGETALL', TASK .. id)
+  if #flat > 0 then
+    local payload = call('GET', P .. ':b:' .. id)
+    if payload then
+      flat[#flat + 1] = 'p'
+      flat[#flat + 1] = payload
+    end
+  end
+  return flat
+end
+
 -- What happened to a task, for those who are told: a move, when, the task after it.
 local happened = {}
 local function note(move, id, always)
   if OBSERVED or always then
-    happened[#happened + 1] = {move, now_text, id, call('HGETALL', TASK .. id)}
+    happened[#happened + 1] = {move, now_text, id, snapshot(id)}
   end
 end
 
 -- Ends --------------------------------------------------------------------------------------------
 
 -- The state is written by the caller; here is what any end brings with it.
-local function ended(id, lane, key, waiting, has_result)
-  ended_any = true
-  call('ZADD', ENDED, now, id)
-  if has_result and RETENTION < TOMBSTONE then call('ZADD', KEPT, now, id) end
-  if key then call('DEL', P .. ':u:' .. queue_of(lane) .. US .. key) end
-  if waiting then
-    for opening in string.gmatch(waiting, '%S+') do send(opening, 'e ' .. id) end
-    call('HDEL', TASK .. id, 'v')
-  end
+local function told(id, waiting)
+  for opening in string.gmatch(waiting, '%S+') do send(opening, 'e ' .. id) end
+  call('HDEL', TASK .. id, 'v')
 end
 
-local function end_waiting(id, move, state, outcome)
+local function free_key(lane, key)
+  call('DEL', P .. ':u:' .. queue_of(lane) .. US .. key)
+end
+
+local function end_waiting(id, letter, move, state)
   local at = TASK .. id
-  local task = call('HMGET', at, 's', 'n', 'f', 'h', 'k', 'v')
+  local task = call('HMGET', at, 's', 'n', 'f', 'h', 'k', 'v', 'p')
   local lane = task[2]
   if task[1] == S_SCHEDULED then leave_scheduled(id, lane) else leave_ready(id, lane) end
   call('ZREM', EXPIRING, id)
-  call('HDEL', at, 'p')
-  call('HSET', at, 's', state, 't', now, 'u', outcome, 'h', grown(task[4], entry(move, task[3])))
-  ended(id, lane, task[5], task[6])
+  drop_payload(id, task[7])
+  call('HSET', at, 's', state, 'p', '', 'u', now_text .. ' ["' .. move .. '",0,0,null]',
+    'h', grown(task[4], letter, task[3]))
+  call('ZADD', ENDED, now, id)
+  if task[5] then free_key(lane, task[5]) end
+  if task[6] then told(id, task[6]) end
+  ended_any = true
   count(move)
   note(move, id)
 end
 
 -- Leases ------------------------------------------------------------------------------------------
 
-local function json_text(value)
-  return cjson.encode(value)
-end
-
--- Errors are a JSON array of arrays; one more, and no more than so many.
-local function one_more(errors, record)
-  if not errors then return '[' .. record .. ']' end
-  return string.sub(errors, 1, -2) .. ',' .. record .. ']'
+-- Failures, losses, interruptions, snoozes, and the errors as JSON or ''.
+local function extras(text)
+  if not text then return 0, 0, 0, 0, '' end
+  local failures, losses, interruptions, snoozes, errors =
+    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
+  return tonumber(failures), tonumber(losses), tonumber(interruptions), tonumber(snoozes), errors
 end
 
 -- Take a running task's lease away; one time too many, and the task is a dead letter. A requested
 -- cancellation stands: the next holder is told of it with the lease.
 local function lose(id)
   local at = TASK .. id
-  local task = call('HMGET', at, 'n', 'q', 'y', 'f', 'l', 'h', 'w', 'b', 'g', 'k', 'v')
-  local lane, fence = task[1], task[4]
-  local losses = (tonumber(task[5]) or 0) + 1
+  local task = call('HMGET', at, 'n', 'o', 'f', 'h', 'w', 'e', 'k', 'v')
+  local lane, fence = task[1], task[3]
+  local failures, losses, interruptions, snoozes, errors = extras(task[6])
+  losses = losses + 1
   leave_running(id, lane)
-  if task[7] and task[7] ~= ME then send(task[7], 'l ' .. fence .. ' ' .. id) end
+  if task[5] and task[5] ~= ME then send(task[5], 'l ' .. fence .. ' ' .. id) end
+  local numbers = failures .. ' ' .. losses .. ' ' .. interruptions .. ' ' .. snoozes .. ' '
   if losses <= MAX_LOSSES then
-    call('HSET', at, 's', S_READY, 'l', losses, 'h', grown(task[6], entry('lost', fence)))
-    enter_ready(id, lane, front(tonumber(task[3]), tonumber(task[2])))
+    local seq, priority = standing(task[2])
+    call('HSET', at, 's', S_READY, 'e', numbers .. errors, 'h', grown(task[4], 'l', fence))
+    enter_ready(id, lane, front(priority, seq))
     count('lost')
     note('lost', id, true)
-    return 'lost'
+    return
   end
   local text = 'lost ' .. losses .. ' times: whoever ran it did not live to settle it'
-  local attempt = (tonumber(task[8]) or 0) + 1
-  local record = '[' .. attempt .. ',"lost","LeaseLost",' .. json_text(text) .. ',""]'
-  call('HDEL', at, 'c', 'v')
-  call('HSET', at, 's', S_DEAD, 'l', losses, 't', now, 'u', '["lost",0,0,' .. record .. ']',
-    'g', one_more(task[9], record), 'h', grown(task[6], entry('died', fence)))
-  call('ZADD', DEAD_LETTERS, next_order(), id)
-  if task[10] then call('DEL', P .. ':u:' .. queue_of(lane) .. US .. task[10]) end
-  if task[11] then
-    for opening in string.gmatch(task[11], '%S+') do send(opening, 'e ' .. id) end
+  local record = '[' .. failures + 1 .. ',"lost","LeaseLost",' .. cjson.encode(text) .. ',""]'
+  if errors == '' then
+    errors = '[' .. record .. ']'
+  else
+    errors = string.sub(errors, 1, -2) .. ',' .. record .. ']'
   end
+  call('HDEL', at, 'c')
+  call('HSET', at, 's', S_DEAD, 'e', numbers .. errors, 'h', grown(task[4], 'f', fence),
+    'u', now_text .. ' ["lost",0,0,' .. record .. ']')
+  call('ZADD', DEAD_LETTERS, next_order(), id)
+  if task[7] then free_key(lane, task[7]) end
+  if task[8] then told(id, task[8]) end
   ended_any = true
   count('died')
   note('died', id, true)
-  return 'died'
 end
 
 -- What time brings about --------------------------------------------------------------------------
@@ -309,10 +355,11 @@ end
 
 local function become_due(id)
   local at = TASK .. id
-  local task = call('HMGET', at, 'n', 'y', 'f', 'h')
+  local task = call('HMGET', at, 'n', 'o', 'f', 'h')
+  local _, priority = standing(task[2])
   leave_scheduled(id, task[1])
-  call('HSET', at, 's', S_READY, 'h', grown(task[4], entry('due', task[3] or 0)))
-  enter_ready(id, task[1], place(tonumber(task[2]), next_order()))
+  call('HSET', at, 's', S_READY, 'h', grown(task[4], 'd', task[3]))
+  enter_ready(id, task[1], place(priority, next_order()))
   count('due')
   note('due', id)
 end
@@ -331,7 +378,7 @@ end
 
 local function tend()
   for _, id in ipairs(up_to(EXPIRING, now)) do
-    end_waiting(id, 'expired', S_EXPIRED, '["expired",0,0,null]')
+    end_waiting(id, 'x', 'expired', S_EXPIRED)
   end
   for _, id in ipairs(up_to(SCHEDULED, now)) do become_due(id) end
   for _, id in ipairs(up_to(LEASED, now)) do lose(id) end

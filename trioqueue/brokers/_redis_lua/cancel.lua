@@ -4,18 +4,18 @@ local id = arg()
 local at = TASK .. id
 tend()
 local task = call('HMGET', at, 's', 'f', 'w', 'c', 'h')
-local code, snapshot = 0, false
+local code, found = 0, false
 if task[1] == S_SCHEDULED or task[1] == S_READY then
-  end_waiting(id, 'cancelled', S_CANCELLED, '["cancelled",0,0,null]')
+  end_waiting(id, 'c', 'cancelled', S_CANCELLED)
   code = 1
 elseif task[1] == S_RUNNING and task[4] then
   code = 3
 elseif task[1] == S_RUNNING then
-  call('HSET', at, 'c', 1, 'h', grown(task[5], entry('cancel_requested', task[2])))
+  call('HSET', at, 'c', 1, 'h', grown(task[5], 'q', task[2]))
   if task[3] then send(task[3], 'c ' .. task[2] .. ' ' .. id) end
   operated = true
   code = 2
-  snapshot = call('HGETALL', at)
+  found = snapshot(id)
 end
 finish()
-return {happened, code, now_text, snapshot}
+return {happened, code, now_text, found}

@@ -13,12 +13,12 @@ local allowed = only and {}
 for _, queue in ipairs(only or {}) do allowed[queue] = true end
 
 local guard = P .. ':f:' .. ME
-local FIELDS = {'n', 'q', 'y', 'a', 'o', 'k', 'p', 'f', 'b', 'l', 'i', 'x', 'g', 'c', 'h'}
 
-local function lease_of(id)
-  local fields = call('HMGET', TASK .. id, unpack(FIELDS))
-  fields[15] = nil
-  return {id, fields}
+-- What claim answers of a task.
+local function read(id)
+  local fields = call('HMGET', TASK .. id, 'n', 'o', 'f', 'p', 'k', 'e', 'c', 'h')
+  if not fields[4] then fields[4] = call('GET', P .. ':b:' .. id) end
+  return fields
 end
 
 -- The reply to this very claim was lost: what it took, as far as it is still held.
@@ -28,7 +28,9 @@ if before and string.sub(before, 1, #number + 1) == number .. ' ' then
   for fence, id in string.gmatch(string.sub(before, #number + 2), '(%d+) ([^\31]+)') do
     local task = call('HMGET', TASK .. id, 's', 'f', 'w')
     if task[1] == S_RUNNING and task[2] == fence and task[3] == ME then
-      leases[#leases + 1] = lease_of(id)
+      local fields = read(id)
+      fields[8] = nil
+      leases[#leases + 1] = {id, fields}
     end
   end
   return {{}, leases, now_text, next_alarm()}
@@ -74,19 +76,17 @@ table.sort(heads, function(one, other) return one[1] < other[1] end)
 
 local leases, taken, guarded, ids = {}, {}, {}, {}
 local lapse = now + LEASE
-local started = 'started ' .. stamp .. ' '
 for _, head in ipairs(heads) do
   if #ids >= most then break end
   local id, lane, kind = head[2], head[3], head[4]
   if room[kind] > 0 and spare[kind] > 0 then
     room[kind] = room[kind] - 1
     spare[kind] = spare[kind] - 1
-    local at = TASK .. id
-    local fields = call('HMGET', at, unpack(FIELDS))
-    local fence = (tonumber(fields[8]) or 0) + 1
-    call('HSET', at, 's', S_RUNNING, 'f', fence, 'w', ME, 'h',
-      grown(fields[15], started .. fence .. ' ' .. ME .. '\n'))
-    fields[8], fields[15] = fence, nil
+    local fields = read(id)
+    local fence = fields[3] + 1
+    call('HSET', TASK .. id, 's', S_RUNNING, 'f', fence, 'h', grown(fields[8], 'T', fence, ME),
+      'w', ME)
+    fields[3], fields[8] = fence, nil
     ids[#ids + 1] = id
     leases[#leases + 1] = {id, fields}
     guarded[#guarded + 1] = fence .. ' ' .. id
@@ -94,17 +94,6 @@ for _, head in ipairs(heads) do
     table.insert(taken[lane], id)
     shift(running_in, lane, 1)
     maybe_empty[lane] = true
-  end
-end
-
-local function in_parts(command, key, members, score)
-  for from = 1, #members, 1000 do
-    local parts = {}
-    for n = from, math.min(from + 999, #members) do
-      if score then parts[#parts + 1] = score end
-      parts[#parts + 1] = members[n]
-    end
-    call(command, key, unpack(parts))
   end
 end
 

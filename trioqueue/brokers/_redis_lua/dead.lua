@@ -6,7 +6,7 @@ local ids = call('ZRANGE', DEAD_LETTERS, from, from + most - 1)
 for _, id in ipairs(ids) do
   local at = TASK .. id
   if not has_type or type_of(call('HGET', at, 'n')) == kind then
-    answers[#answers + 1] = {id, call('HGETALL', at)}
+    answers[#answers + 1] = {id, snapshot(id)}
   end
 end
 return {now_text, answers, #ids}

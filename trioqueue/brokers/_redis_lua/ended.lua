@@ -14,7 +14,7 @@ for n, id in ipairs(listed()) do
       call('HSET', at, 'v', task[2] .. ' ' .. ME)
     end
   else
-    answers[n] = call('HGETALL', at)
+    answers[n] = snapshot(id)
   end
 end
 return {answers, now_text}

@@ -8,8 +8,8 @@ for _, lane in ipairs(call('SMEMBERS', LANES)) do
   local numbers = call('HMGET', NUMBERS, 's' .. US .. lane, 'u' .. US .. lane)
   local oldest, seq = '', math.huge
   for _, id in ipairs(call('ZRANGE', key, 0, LOOKED_AT - 1)) do
-    local task = call('HMGET', TASK .. id, 'q', 'a')
-    if tonumber(task[1]) < seq then seq, oldest = tonumber(task[1]), task[2] end
+    local number, _, accepted = string.match(call('HGET', TASK .. id, 'o'), '^(%d+) (%d+) (%d+) ')
+    if tonumber(number) < seq then seq, oldest = tonumber(number), accepted end
   end
   lanes[#lanes + 1] = {lane, tonumber(numbers[1]) or 0, call('ZCARD', key),
     tonumber(numbers[2]) or 0, oldest}

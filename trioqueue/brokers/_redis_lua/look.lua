@@ -1,2 +1,2 @@
 -- One task. Argument: the id. Answers: {now, snapshot}
-return {now_text, call('HGETALL', TASK .. arg())}
+return {now_text, snapshot(arg())}

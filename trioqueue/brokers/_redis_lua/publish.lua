@@ -18,7 +18,7 @@ if before then
   local answers, n = {}, 0
   for seq in string.gmatch(before, '%d+') do
     n = n + 1
-    answers[n] = seq ~= '0' and {seq} or {'0', call('HGETALL', TASK .. ARGV[argument + 9 * n - 8]), ARGV[argument + 9 * n - 8]}
+    answers[n] = seq ~= '0' and {seq} or {'0', snapshot(ARGV[argument + 9 * n - 8]), ARGV[argument + 9 * n - 8]}
   end
   return {{}, answers, now_text}
 end
@@ -49,8 +49,8 @@ if capacity >= 0 then
   if open + number < capacity then call_one(P .. ':rw', 'f') end
 end
 
-local submitted = entry('submitted', 0)
-local answers, seqs = {}, {}
+local SHORT = 64 -- bytes of a payload that is kept in the hash
+local answers, seqs, places = {}, {}, {}
 for n = 1, length do
   local id, lane, priority, delay, expires = arg(), arg(), numeric(), numeric(), arg()
   local options, has_key, key, payload = arg(), arg() == '1', arg(), arg()
@@ -58,14 +58,20 @@ for n = 1, length do
   local holder = has_key and P .. ':u:' .. queue_of(lane) .. US .. key
   local known = call('EXISTS', at) == 1 and id or (holder and call('GET', holder))
   if known then
-    answers[n] = {'0', call('HGETALL', TASK .. known), known}
+    answers[n] = {'0', snapshot(known), known}
     seqs[n] = 0
   else
     local seq = next_order()
-    local state, history = S_READY, submitted
-    if delay > 0 then state, history = S_SCHEDULED, entry('delayed', 0) end
-    call('HSET', at, 's', state, 'n', lane, 'q', seq, 'y', priority, 'a', now, 'o', options,
-      'p', payload, 'f', 0, 'h', history)
+    local static = string.format('%.0f %d %s %s', seq, priority, now_text, options)
+    local state, letter = S_READY, 's'
+    if delay > 0 then state, letter = S_SCHEDULED, 'e' end
+    if #payload > SHORT then
+      call('SET', P .. ':b:' .. id, payload)
+      call('HSET', at, 's', state, 'f', 0, 'h', first_entry(letter), 'n', lane, 'o', static)
+    else
+      call('HSET', at, 's', state, 'f', 0, 'h', first_entry(letter), 'n', lane, 'o', static,
+        'p', payload)
+    end
     if has_key then
       call('HSET', at, 'k', key)
       call('SET', holder, id)

@@ -4,8 +4,8 @@ local lost, asked = {}, {}
 local members = {}
 for n = 1, numeric() do
   local id, seq, token = arg(), arg(), arg()
-  local task = call('HMGET', TASK .. id, 's', 'f', 'q', 'c')
-  if task[1] == S_RUNNING and task[2] == token and task[3] == seq then
+  local task = call('HMGET', TASK .. id, 's', 'f', 'o', 'c')
+  if task[1] == S_RUNNING and task[2] == token and string.sub(task[3], 1, #seq + 1) == seq .. ' ' then
     members[#members + 1] = now + LEASE
     members[#members + 1] = id
     if task[4] then asked[#asked + 1] = n - 1 end

@@ -3,8 +3,8 @@
 -- 2 its key is held, 3 full
 local id, capacity = arg(), numeric()
 local at = TASK .. id
-local task = call('HMGET', at, 's', 'n', 'y', 'f', 'h', 'k')
-local code, snapshot = 0, false
+local task = call('HMGET', at, 's', 'n', 'o', 'f', 'h', 'k', 'e')
+local code, found = 0, false
 local function room()
   if capacity < 0 then return true end
   local found = call('HMGET', META, 'n:submitted', 'n:delayed', 'n:replayed', 'n:succeeded', 'n:died',
@@ -16,7 +16,7 @@ end
 if task[1] == S_DEAD then
   local holder = task[6] and P .. ':u:' .. queue_of(task[2]) .. US .. task[6]
   if holder and call('EXISTS', holder) == 1 then
-    code, snapshot = 2, call('HGETALL', at)
+    code, found = 2, snapshot(id)
   elseif not room() then
     call('SADD', P .. ':rw', ME)
     code = 3
@@ -24,13 +24,16 @@ if task[1] == S_DEAD then
     code = 1
     if holder then call('SET', holder, id) end
     call('ZREM', DEAD_LETTERS, id)
-    call('HDEL', at, 'b', 'l', 't', 'u', 'c')
-    call('HSET', at, 's', S_READY, 'h', grown(task[5], entry('replayed', task[4])))
-    enter_ready(id, task[2], place(tonumber(task[3]), next_order()))
+    local _, _, interruptions, snoozes, errors = extras(task[7])
+    local _, priority = standing(task[3])
+    call('HDEL', at, 'u', 'c')
+    call('HSET', at, 's', S_READY, 'h', grown(task[5], 'y', task[4]),
+      'e', '0 0 ' .. interruptions .. ' ' .. snoozes .. ' ' .. errors)
+    enter_ready(id, task[2], place(priority, next_order()))
     count('replayed')
     note('replayed', id)
-    snapshot = call('HGETALL', at)
+    found = snapshot(id)
   end
 end
 finish()
-return {happened, code, now_text, snapshot}
+return {happened, code, now_text, found}

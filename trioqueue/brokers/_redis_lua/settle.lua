@@ -1,71 +1,74 @@
 -- End leases, each if it is the current one. Arguments: how many; for each: id, number, token, move,
--- failures, interruptions, snoozes, errors or '', outcome, result flag, result, delay.
+-- "failures losses interruptions snoozes errors" or '', outcome, result flag, result, delay.
 -- Answers: {{for each: 1 done, 2 done before by another opening, 3 by this one, 0 not held}, now}
 local codes = {}
-local succeeded_entry = 'succeeded ' .. stamp .. ' '
 local AFTER = {died = S_DEAD, cancelled = S_CANCELLED, succeeded = S_SUCCEEDED}
+local LETTERS = {died = 'F', cancelled = 'C', succeeded = 'K', released = 'G', retried = 'R',
+  snoozed = 'Z'}
+local gone, over, kept = {}, {}, {}
 
-local function set_or_drop(at, field, value)
-  if value == '0' or value == '' then call('HDEL', at, field) else call('HSET', at, field, value) end
-end
-
-local function give_back(id, at, task, move, delay, token, history)
-  local lane, priority = task[3], tonumber(task[5])
+local function give_back(id, lane, static, move, delay, token, history, numbers)
+  local at = TASK .. id
+  local seq, priority = standing(static)
   if move == 'released' then
-    call('HSET', at, 's', S_READY, 'z', token, 'h', history)
-    enter_ready(id, lane, front(priority, tonumber(task[4])))
+    enter_ready(id, lane, front(priority, seq))
   elseif delay > 0 then
-    call('HSET', at, 's', S_SCHEDULED, 'z', token, 'h', history)
     enter_scheduled(id, lane, now + delay)
   else -- due at once: two moves in one
     count('due')
-    call('HSET', at, 's', S_READY, 'z', token, 'h', grown(history, entry('due', token)))
+    history = grown(history, 'd', token)
     enter_ready(id, lane, place(priority, next_order()))
   end
+  local state = move ~= 'released' and delay > 0 and S_SCHEDULED or S_READY
+  call('HSET', at, 's', state, 'z', token, 'h', history, 'e', numbers)
 end
 
 for n = 1, numeric() do
-  local id, seq, token, move, failures, interruptions = arg(), arg(), arg(), arg(), arg(), arg()
-  local snoozes, errors, outcome, has_result, result = arg(), arg(), arg(), arg() == '1', arg()
-  local delay = numeric()
+  local id, seq, token, move, numbers, outcome = arg(), arg(), arg(), arg(), arg(), arg()
+  local has_result, result, delay = arg() == '1', arg(), numeric()
   local at = TASK .. id
-  local task = call('HMGET', at, 's', 'f', 'n', 'q', 'y', 'h', 'k', 'v', 'z', 'w')
-  if task[4] ~= seq then
+  local task = call('HMGET', at, 's', 'f', 'o', 'n', 'h', 'k', 'v', 'p')
+  if not task[3] or string.sub(task[3], 1, #seq + 1) ~= seq .. ' ' then
     codes[n] = 0
   elseif task[1] ~= S_RUNNING or task[2] ~= token then
-    codes[n] = task[9] ~= token and 0 or task[10] == ME and 3 or 2
+    local before = call('HMGET', at, 'z', 'w')
+    codes[n] = before[1] ~= token and 0 or before[2] == ME and 3 or 2
   else
     codes[n] = 1
-    local lane = task[3]
-    leave_running(id, lane)
+    local lane = task[4]
+    shift(running_in, lane, -1)
+    maybe_empty[lane] = true
+    gone[#gone + 1] = id
     count(move)
-    local history = grown(task[6], entry(move, token, ME))
+    local history = grown(task[5], LETTERS[move], token)
     local after = AFTER[move]
-    if move ~= 'succeeded' then
-      set_or_drop(at, 'b', failures)
-      set_or_drop(at, 'i', interruptions)
-      set_or_drop(at, 'x', snoozes)
-      set_or_drop(at, 'g', errors)
-    end
     if not after then
-      give_back(id, at, task, move, delay, token, history)
+      give_back(id, lane, task[3], move, delay, token, history, numbers)
     else
-      call('HSET', at, 's', after, 'z', token, 't', now, 'u', outcome, 'h', history)
-      if has_result then call('HSET', at, 'r', result) end
+      ended_any = true
+      outcome = now_text .. ' ' .. outcome
       if after == S_DEAD then
-        call('HDEL', at, 'v', 'c')
+        call('HDEL', at, 'c')
+        call('HSET', at, 's', after, 'z', token, 'u', outcome, 'h', history, 'e', numbers)
         call('ZADD', DEAD_LETTERS, next_order(), id)
-        if task[7] then call('DEL', P .. ':u:' .. queue_of(lane) .. US .. task[7]) end
-        if task[8] then
-          for opening in string.gmatch(task[8], '%S+') do send(opening, 'e ' .. id) end
-        end
-        ended_any = true
       else
-        call('HDEL', at, 'p')
-        ended(id, lane, task[7], task[8], has_result)
+        over[#over + 1] = id
+        drop_payload(id, task[8])
+        if has_result then
+          call('HSET', at, 's', after, 'z', token, 'u', outcome, 'h', history, 'p', '', 'r', result)
+          kept[#kept + 1] = id
+        else
+          call('HSET', at, 's', after, 'z', token, 'u', outcome, 'h', history, 'p', '')
+        end
+        if numbers ~= '' then call('HSET', at, 'e', numbers) end
       end
+      if task[6] then free_key(lane, task[6]) end
+      if task[7] then told(id, task[7]) end
     end
   end
 end
+if #gone > 0 then in_parts('ZREM', LEASED, gone) end
+if #over > 0 then in_parts('ZADD', ENDED, over, now) end
+if #kept > 0 and RETENTION < TOMBSTONE then in_parts('ZADD', KEPT, kept, now) end
 finish()
 return {codes, now_text}

@@ -11,9 +11,9 @@ end
 
 local found = {}
 local function look(id, checked)
-  local task = call('HMGET', TASK .. id, 'q', 'n', 's')
+  local task = call('HMGET', TASK .. id, 'o', 'n', 's')
   if task[1] and fits(task[2]) and (checked or task[3] == state) then
-    found[#found + 1] = {tonumber(task[1]), id}
+    found[#found + 1] = {(standing(task[1])), id}
   end
 end
 local function walk(key, checked)
@@ -32,6 +32,6 @@ if state ~= '' and tonumber(state) > 3 then walk(ENDED, false) end
 table.sort(found, function(one, other) return one[1] < other[1] end)
 local answers = {}
 for n = 1, math.min(most, #found) do
-  answers[n] = {found[n][2], call('HGETALL', TASK .. found[n][2])}
+  answers[n] = {found[n][2], snapshot(found[n][2])}
 end
 return {now_text, answers}
