@@ -1,4 +1,4 @@
-"""Benchmarks of trioqueue against plain Trio, asyncio and its peers, in memory and in files.
+"""Benchmarks of trioqueue against plain Trio, asyncio and its peers.
 
 Run `python -m benchmarks`; `--help` lists the options.
 
@@ -10,6 +10,7 @@ Run `python -m benchmarks`; `--help` lists the options.
     judge      samples -> reports, by the pure functions of arithmetic
     table, chart, record   text, SVG and JSON
     pacer, crew, scratch   other processes, and files, that cases need
+    server, producer, hand     the three sides of a Redis case
     cases/     the measured code; a peer is imported by its own file alone
 
 Only ratios of one interleaved session mean anything: absolute figures move by a factor of two

@@ -1,6 +1,7 @@
 """The SVG file: one self-contained picture, readable on a light and on a dark page.
 
-The throughput of every system, in memory and on an SQLite file, and how far each goal was reached.
+The throughput of every system, in memory, on an SQLite file and on Redis, and how far each goal
+was reached.
 """
 
 from collections.abc import Sequence
@@ -73,6 +74,12 @@ PANELS: Final = (
     Panel(
         "SQLite: tasks claimed and completed per second", _DURABLE, ("sqlite-claims",), WALL_RATE
     ),
+    Panel(
+        "Redis: tasks drained per second",
+        "one worker process, 32 at once, AOF off; wall time; medians, longer is better",
+        ("redis-32",),
+        WALL_RATE,
+    ),
 )
 
 
@@ -101,7 +108,8 @@ def _label(name: str) -> str:
     `trioqueue/sqlite-enqueue-32-full` -> `trioqueue, enqueue, 32, FULL`.
     """
     system, _, case = name.partition("/")
-    parts = case.removeprefix("no-op").removeprefix("sqlite-").removesuffix("-normal").strip("-")
+    parts = case.removeprefix("no-op").removeprefix("sqlite-").removeprefix("redis-")
+    parts = parts.removesuffix("-normal").strip("-")
     parts = parts.replace("observed", "one observer").replace("full", "FULL")
     return ", ".join([BASELINES.get(system, system), *filter(None, parts.split("-"))])
 

@@ -9,10 +9,14 @@ import json
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import cast
+from typing import Final, cast
 
 from benchmarks.measure import LedgerError, Sample, TooBusy, cores, pin
 from benchmarks.runs import RUNS, Run
+from benchmarks.server import NoServer
+
+#: Where the module's name is not the distribution's with underscores.
+MODULES: Final = {"persist-queue": "persistqueue"}
 
 
 def load(run: Run) -> Callable[..., Sample]:
@@ -24,10 +28,15 @@ def load(run: Run) -> Callable[..., Sample]:
     )
 
 
+def _installed(distribution: str) -> bool:
+    module = MODULES.get(distribution, distribution.replace("-", "_"))
+    return find_spec(module) is not None
+
+
 def answer(name: str, size: int) -> dict[str, object]:
     """Measure, and say what came of it."""
     run = RUNS[name]
-    if run.needs is not None and find_spec(run.needs.replace("-", "")) is None:
+    if run.needs is not None and not _installed(run.needs):
         return {"missing": run.needs}
     try:
         function = load(run)
@@ -35,7 +44,7 @@ def answer(name: str, size: int) -> dict[str, object]:
         return {"error": f"cannot import {error.name}"}
     try:
         return {"sample": function(size, **run.options)}
-    except LedgerError as error:
+    except (LedgerError, NoServer) as error:
         return {"error": str(error)}
     except TooBusy as error:
         return {"busy": str(error)}

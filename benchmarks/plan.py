@@ -6,38 +6,13 @@ of a group are interleaved, so that both sides of a ratio see the same state of 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-RATE = "tasks_per_cpu_s"
-# Where threads, processes and a disk are waited for, CPU time is not what a user waits.
-WALL_RATE = "tasks_per_wall_s"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    name: str
-    group: str
-    subject: str  # a name of `runs.RUNS`
-    baseline: str | None  # the same; None: nothing to compare with
-    metric: str  # key of the sample
-    unit: str
-    goal: float | None  # None: shown, not judged
-    gate: float | None = None
-    higher_is_better: bool = True
-    absolute: bool = False  # the goal is for the value itself, not for the ratio
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Rows whose runs are interleaved with each other."""
-
-    name: str
-    title: str
-    rounds: int | None = None  # at most so many: a long run that hardly varies
-
+from benchmarks import plan_redis
+from benchmarks.row import RATE as RATE
+from benchmarks.row import WALL_RATE as WALL_RATE
+from benchmarks.row import Group as Group
+from benchmarks.row import Row as Row
 
 GROUPS: Final = (
     Group("no-op", "no-op handler, all semantics on"),
@@ -56,6 +31,7 @@ GROUPS: Final = (
     Group("sqlite-drain", "SQLite: the whole queue, no-op handler, 64 workers a process"),
     Group("sqlite-deep", "SQLite: claim + complete, many tasks waiting", rounds=3),
     Group("sqlite-waiting", "SQLite: a process that waits for another's tasks", rounds=3),
+    *plan_redis.GROUPS,
 )
 
 
@@ -243,6 +219,7 @@ def _rows() -> Iterator[Row]:
     yield from _sqlite_enqueue_rows()
     yield from _sqlite_claim_rows()
     yield from _sqlite_waiting_rows()
+    yield from plan_redis.rows()
 
 
 def _in_group_order(rows: Sequence[Row]) -> tuple[Row, ...]:

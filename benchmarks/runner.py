@@ -13,7 +13,7 @@ from benchmarks.plan import GROUPS, Group, Row
 from benchmarks.runs import QUICK_LIMIT, RUNS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-INSTALL: Final = "not installed: pip install trioqueue[sqlite,bench]"
+INSTALL: Final = "not installed: pip install trioqueue[sqlite,redis,bench]"
 # Seconds between asking a child to end and killing it.
 PATIENCE: Final = 2.0
 

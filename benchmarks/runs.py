@@ -142,6 +142,61 @@ def _sqlite_runs() -> dict[str, Run]:
     return runs
 
 
+@dataclass(frozen=True, slots=True)
+class RedisSystem:
+    """One side of the Redis cases. `size` takes it a second or two."""
+
+    target: str  # `module:attribute` of benchmarks.cases, a `hand.System`
+    needs: str
+    size: int
+    quick: int
+
+
+REDIS_SYSTEMS: Final[Mapping[str, RedisSystem]] = MappingProxyType(
+    {
+        "trioqueue": RedisSystem("redis_queue:ALL", "coredis", 30_000, 4_000),
+        "streaq-trio": RedisSystem("redis_streaq:TRIO", "streaq", 2_000, 250),
+        "streaq-asyncio": RedisSystem("redis_streaq:ASYNCIO", "streaq", 2_000, 250),
+        "arq": RedisSystem("redis_arq:ALL", "arq", 2_000, 300),
+        "saq": RedisSystem("redis_saq:ALL", "saq", 2_000, 300),
+        "taskiq": RedisSystem("redis_taskiq:ALL", "taskiq-redis", 3_000, 400),
+        "dramatiq": RedisSystem("redis_dramatiq:BARE", "dramatiq", 8_000, 1_500),
+        "dramatiq-results": RedisSystem("redis_dramatiq:RESULTS", "dramatiq", 5_000, 800),
+        "ardiq": RedisSystem("redis_ardiq:ALL", "ardiq", 20_000, 2_000),
+    }
+)
+#: A case's function and its options.
+_REDIS_CASES: Final[Mapping[str, tuple[str, dict[str, Option]]]] = {
+    "drain-32": ("redis_work:drain", {"concurrency": 32}),
+    "drain-100": ("redis_work:drain", {"concurrency": 100}),
+    "drain-32-aof": ("redis_work:drain", {"concurrency": 32, "aof": True}),
+    "flow-32": ("redis_work:flow", {"concurrency": 32}),
+    "flow-32-aof": ("redis_work:flow", {"concurrency": 32, "aof": True}),
+}
+
+
+def redis_case(system: str, case: str) -> str:
+    """The name of a run."""
+    return f"{system}/redis-{case}"
+
+
+def _redis_runs() -> dict[str, Run]:
+    runs = {}
+    for name, system in REDIS_SYSTEMS.items():
+        for case, (target, options) in _REDIS_CASES.items():
+            if name == "dramatiq-results" and case != "drain-32":
+                continue  # dramatiq is quicker without, and so the harder one to beat
+            runs[redis_case(name, case)] = Run(
+                target,
+                system.size,
+                system.quick,
+                {"system": system.target, **options},
+                system.needs,
+                pinned=False,
+            )
+    return runs
+
+
 RUNS: Final[Mapping[str, Run]] = MappingProxyType(
     _queue_runs()
     | _plain_runs()
@@ -149,4 +204,5 @@ RUNS: Final[Mapping[str, Run]] = MappingProxyType(
     | _paired_runs()
     | _sqlite_peer_runs()
     | _sqlite_runs()
+    | _redis_runs()
 )

@@ -64,7 +64,7 @@ def heading(versions: Mapping[str, str], cores: int | None = None) -> str:
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     count = cores or os.cpu_count() or 1
     where = f"{platform.system()} {platform.machine()}, {count} cores, each run pinned to one"
-    where += " (SQLite: to none)"
+    where += " (SQLite, Redis: to none)"
     return f"{listed}\n{where}\nmedians; spread is (max - min) / median over the rounds\n"
 
 

@@ -4,10 +4,25 @@ import platform
 import sqlite3
 from importlib import metadata
 
+from benchmarks import server
 from benchmarks.plan import Row
 from benchmarks.runs import RUNS
 
-PEERS = ("aiometer", "dramatiq", "huey", "litequeue", "persist-queue", "taskiq")
+PEERS = (
+    "aiometer",
+    "ardiq",
+    "arq",
+    "dramatiq",
+    "huey",
+    "litequeue",
+    "persist-queue",
+    "saq",
+    "streaq",
+    "taskiq",
+    "taskiq-redis",
+)
+#: The client libraries of the Redis cases.
+CLIENTS = ("coredis", "redis")
 
 
 def version(distribution: str) -> str:
@@ -19,9 +34,13 @@ def version(distribution: str) -> str:
 
 
 def everything() -> dict[str, str]:
-    """Python and its SQLite, Trio, trioqueue with what it uses for files, and all peers."""
-    names = ("trio", "trioqueue", "apsw", *PEERS)
-    own = {"python": platform.python_version(), "sqlite3": sqlite3.sqlite_version}
+    """Python, SQLite, the Redis server, Trio, trioqueue with what it uses, and all peers."""
+    names = ("trio", "trioqueue", "apsw", *CLIENTS, *PEERS)
+    own = {
+        "python": platform.python_version(),
+        "sqlite3": sqlite3.sqlite_version,
+        "server": server.version(),
+    }
     return own | {name: version(name) for name in names}
 
 
@@ -30,4 +49,6 @@ def of_row(row: Row) -> dict[str, str]:
     found = everything()
     names = (row.subject, row.baseline) if row.baseline else (row.subject,)
     peers = {needs for name in names if (needs := RUNS[name].needs)}
+    if row.group.startswith("redis-"):
+        peers |= {"server", *CLIENTS}
     return {name: found[name] for name in ("python", "trio", "trioqueue", *sorted(peers))}

@@ -254,7 +254,7 @@ def test_what_waits_for_threads_and_disks_is_judged_by_wall_time_on_all_cores() 
     """And all the rest by CPU time on one."""
     rows = [row for row in ROWS if row.metric.startswith("tasks_per_")]
     for row in rows:
-        durable = row.group.startswith("sqlite-")
+        durable = row.group.startswith(("sqlite-", "redis-"))
         for name in runner.runs_of([row]):
             assert RUNS[name].pinned is not durable, name
         if row.goal is not None:
@@ -340,7 +340,8 @@ def test_a_peer_that_is_not_installed_is_missing_and_not_an_error(
     monkeypatch.setattr(child, "find_spec", find_spec)
     assert child.answer("persist-queue/sqlite-claims-full", 1) == {"missing": "persist-queue"}
     assert child.answer("trioqueue/sqlite-deep", 1) == {"missing": "apsw"}
-    assert asked == ["persistqueue", "apsw"]
+    assert child.answer("taskiq/redis-flow-32", 1) == {"missing": "taskiq-redis"}
+    assert asked == ["persistqueue", "apsw", "taskiq_redis"]
 
 
 # --- what comes out ------------------------------------------------------------------------------
@@ -360,7 +361,7 @@ def test_the_table_is_aligned_and_hides_nothing() -> None:
     assert len(lines) == 3
     assert lines[0].index("pass") == heads.index("result")
     assert lines[0].split()[3:8] == ["210", "100", "2.10", "x", "10%"]
-    assert "not installed: pip install trioqueue[sqlite,bench]" in lines[1]
+    assert "not installed: pip install trioqueue[sqlite,redis,bench]" in lines[1]
     assert "not installed: not installed" not in lines[1]
     assert "ERROR: 1 tasks lost" in lines[2]
     assert table.summary(REPORTS) == "1 pass, 1 not installed, 1 ERROR"
@@ -475,7 +476,7 @@ def test_a_lost_task_fails_the_session(
 
 def test_selection_is_by_part_or_by_pattern() -> None:
     """A word of a name, the name of a group, or a pattern for a whole name."""
-    groups = {"latency", "fairness", "sqlite-waiting"}
+    groups = {"latency", "fairness", "sqlite-waiting", "redis-flow", "redis-flow-aof"}
     assert {row.group for row in cli.select("p99", gate=False)} == groups
     assert cli.select("GROWTH", gate=False)
     assert [row.name for row in cli.select("no*huey", gate=False)] == ["no-op / huey"]
