@@ -4,7 +4,8 @@ Records: `open_witness` writes them into an append-only file, `WatchedBroker` an
 to write, `read_records` reads what all processes wrote. Judgement: `look` asks the broker what it
 says in the end, `check` names every violation of ``RULES``, and ``EXCUSES`` are why a task may run
 again. Deaths: `crash_everywhere` at every point of a broker, `run_chaos` of whole processes at any
-time (``python -m trioqueue.testing.chaos``). `Through` is for brokers that are broken on purpose.
+time (``python -m trioqueue.testing.chaos``). `open_proxy` plays a bad network. `Through` is for
+brokers that are broken on purpose.
 """
 
 from ._check import RULES as RULES
@@ -23,6 +24,8 @@ from ._excuses import Terms as Terms
 from ._final import Final as Final
 from ._final import FinalState as FinalState
 from ._final import look as look
+from ._proxy import TcpProxy as TcpProxy
+from ._proxy import open_proxy as open_proxy
 from ._run import ChaosReport as ChaosReport
 from ._run import run_chaos as run_chaos
 from ._site import Site as Site
