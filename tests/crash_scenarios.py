@@ -136,6 +136,22 @@ async def twice(site: Site) -> None:
             await complete(broker, await claim(broker), site.witness)
 
 
+# --- who is told by message ---------------------------------------------------------------------
+
+
+async def waits(site: Site) -> None:
+    """Waits for what others do: one for an end, and one that is over when it is called."""
+    async with site.open_broker() as broker, site.open_broker() as other:
+        with trio.move_on_after(0.05):
+            await other.wait_ready(ROOM)
+        made = task("a")
+        async with trio.open_nursery() as nursery:
+            await broker.publish([made])
+            nursery.start_soon(broker.wait_settled, made)
+            await complete(other, await claim(other), site.witness)
+        await broker.wait_drained(ROOM, None)
+
+
 # --- at once ------------------------------------------------------------------------------------
 
 

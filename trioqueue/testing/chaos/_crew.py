@@ -6,17 +6,18 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import trio
 
 from ... import BrokerUnavailable, RemoteBroker, open_queue
 from ._chores import make_chores, produce
 from ._excuses import Terms
-from ._final import FinalState, look, store_check
+from ._final import FinalState, look
 from ._records import Submitting
+from ._store import SqliteStore, Store
 from ._watched import WatchedBroker, beating
 from ._witness import Witness, open_witness, read_records
 
@@ -25,16 +26,15 @@ Wrap = Callable[[RemoteBroker], RemoteBroker]
 
 #: Seconds that a clean worker may take to end what a run has left.
 _DRAIN: Final = 180.0
-#: A task of a run is killed more often than any real one.
-_MAX_LOSSES: Final = 10_000
 
 
 @dataclass(frozen=True)
 class Setup:
     """A chaos run: who takes part, and how much is struck. Times in seconds.
 
-    ``strikes``: how many kills, stops and requests to stop there are. ``grace``: of a process that
-    is asked to stop. ``rate``: tasks per second, of all producers.
+    ``strikes``: how many kills, stops, requests to stop there are, and troubles of the store or the
+    way to it. ``grace``: of a process that is asked to stop. ``rate``: tasks per second, of all
+    producers.
     """
 
     directory: Path
@@ -46,13 +46,13 @@ class Setup:
     slots: int = 8
     rate: float = 60.0
     grace: float = 0.5
-    synchronous: Literal["full", "normal"] = "full"
+    store: Store = field(default_factory=SqliteStore)
     wrap: Wrap | None = None
 
     @property
     def terms(self) -> Terms:
         """What the checker holds the run to."""
-        return Terms(self.lease, margin=self.lease)
+        return self.store.terms(self.lease)
 
     @property
     def pace(self) -> float:
@@ -64,28 +64,23 @@ class Setup:
         """The file of the witness."""
         return self.directory / "witness"
 
-    @property
-    def store(self) -> Path:
-        """The file of the broker."""
-        return self.directory / "chaos.db"
-
 
 # --- the processes ------------------------------------------------------------------------------
 
 
-async def work(setup: Setup, name: str) -> None:
+async def work(setup: Setup, name: str, address: str) -> None:
     """A worker process: serves until it is asked to stop, and has a grace then."""
-    async with _joined(setup, name) as (witness, broker):
+    async with _joined(setup, name, address) as (witness, broker):
         chores = make_chores(witness, setup.pace)
         async with open_queue(chores.tasks, broker=broker, workers=setup.slots) as queue:
             await _asked_to_stop()
             await queue.shutdown(grace=setup.grace)
 
 
-async def supply(setup: Setup, name: str) -> None:
+async def supply(setup: Setup, name: str, address: str) -> None:
     """A producer process: submits until it is asked to stop."""
     chance = random.Random(f"{setup.seed} {name}")
-    async with _joined(setup, name) as (witness, broker):
+    async with _joined(setup, name, address) as (witness, broker):
         chores = make_chores(witness, setup.pace)
         async with (
             open_queue(chores.tasks, broker=broker, workers=0) as queue,
@@ -97,59 +92,48 @@ async def supply(setup: Setup, name: str) -> None:
             nursery.cancel_scope.cancel(reason="the producer was asked to stop")
 
 
-async def clean_up(setup: Setup, name: str) -> FinalState:
+async def clean_up(setup: Setup, name: str, address: str) -> FinalState:
     """A clean worker: ends all that the run has left, then tells what the broker says of it.
 
     Raises `trio.TooSlowError` if that does not come to an end.
     """
-    async with _joined(replace(setup, wrap=None), name) as (witness, broker):
+    async with _joined(replace(setup, wrap=None), name, address) as (witness, broker):
         chores = make_chores(witness, setup.pace)
         with trio.fail_after(_DRAIN):
             async with open_queue(chores.tasks, broker=broker, workers=4 * setup.slots) as queue:
                 await queue.drain()
         ids = {each.id for each in read_records(setup.record) if isinstance(each, Submitting)}
-        return await look(broker, sorted(ids), integrity=store_check(setup.store))
+        integrity = await setup.store.check(broker, address)
+        return await look(broker, sorted(ids), integrity=integrity)
 
 
 @asynccontextmanager
-async def _joined(setup: Setup, name: str) -> AsyncGenerator[tuple[Witness, RemoteBroker]]:
+async def _joined(
+    setup: Setup, name: str, address: str
+) -> AsyncGenerator[tuple[Witness, RemoteBroker]]:
     """What every process has: a pen, a pulse, and the broker under the eyes of the witness."""
     with open_witness(setup.record, name) as witness:
         async with (
             beating(witness, setup.lease / 10),
-            _opened(setup) as inner,
+            _opened(setup, address) as inner,
         ):
-            yield witness, WatchedBroker(setup.wrap(inner) if setup.wrap else inner, witness).broker
+            wrapped = setup.wrap(inner) if setup.wrap else inner
+            yield witness, WatchedBroker(wrapped, witness, certain=setup.store.certain).broker
 
 
 @asynccontextmanager
-async def _opened(setup: Setup) -> AsyncGenerator[RemoteBroker]:
-    """The broker, tried until it opens: a stopped process may hold the file."""
-    from ...brokers._sqlite import open_sqlite_broker
-
+async def _opened(setup: Setup, address: str) -> AsyncGenerator[RemoteBroker]:
+    """The broker, tried until it opens: a stopped process may hold a file, a server be away."""
     opened = False
     while not opened:
         try:
-            async with open_sqlite_broker(
-                setup.store,
-                lease=setup.lease,
-                synchronous=setup.synchronous,
-                max_losses=_MAX_LOSSES,
-            ) as broker:
+            async with setup.store.open(address, setup.lease) as broker:
                 opened = True
                 yield broker
         except BrokerUnavailable:
             if opened:
                 raise
             await trio.sleep(0.05)
-
-
-def preload() -> None:
-    """Import what every process will need, so that a forked one starts at once."""
-    from ...brokers import _codec, _sqlite_thread
-
-    assert _codec is not None
-    assert _sqlite_thread is not None
 
 
 #: Requests to stop that came before anybody could wait for them.

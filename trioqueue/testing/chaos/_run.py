@@ -20,7 +20,8 @@ from ._witness import open_witness, read_records
 class ChaosReport:
     """What was done, and what is wrong with it.
 
-    ``mischief``: kills, stops, continuations, requests to stop. ``excuses``: why handlers ran
+    ``mischief``: kills, stops, continuations, requests to stop, and what befell the store or the
+    way to it. ``excuses``: why handlers ran
     again. ``wrong``: processes that did not end as they must.
     """
 
@@ -60,10 +61,15 @@ def run_chaos(setup: Setup) -> ChaosReport:
     Call it in a process without threads: it forks. ``setup.directory`` must be empty, and keeps all
     records. Raises `trio.TooSlowError` if what is left cannot be drained.
     """
-    with open_witness(setup.record, "monkey") as witness:
-        monkey = Monkey(setup, witness)
+    with (
+        open_witness(setup.record, "monkey") as witness,
+        setup.store.serve(
+            setup.directory, setup.seed, setup.lease, setup.workers + setup.producers, witness
+        ) as live,
+    ):
+        monkey = Monkey(setup, live, witness)
         monkey.run()
-    final = trio.run(clean_up, setup, "clean")
+        final = trio.run(clean_up, setup, "clean", live.address(None))
     records = read_records(setup.record)
     story = Story(records)
     attempts = [each for task in story.tasks.values() for each in task.claims()]

@@ -8,6 +8,7 @@ from functools import singledispatchmethod
 from math import inf
 
 from ._records import (
+    MOMENTARY,
     Accepted,
     Asked,
     Beat,
@@ -244,6 +245,8 @@ class Story:
 
     @_tell.register
     def _(self, record: Weather) -> None:
+        if record.kind in MOMENTARY:
+            return
         weather = self.process(record.process).weather
         if weather and weather[-1][1] == inf:
             weather[-1] = (weather[-1][0], record.at)
