@@ -18,7 +18,9 @@ import trio
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
 from tests.redis_fixtures import own_redis as own_redis
+from tests.redis_fixtures import redis_cluster as redis_cluster
 from tests.redis_fixtures import redis_queue as redis_queue
+from tests.redis_fixtures import redis_replicated as redis_replicated
 from tests.redis_fixtures import redis_server as redis_server
 from tests.redis_fixtures import start_redis as start_redis
 

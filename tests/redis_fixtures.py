@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.redis_cluster import Cluster, Replicated, start_cluster, start_replicated
 from tests.redis_server import MINE, Redis, RunningServer, Server, fresh_name
 
 
@@ -49,3 +50,17 @@ def start_redis() -> Iterator[Callable[..., Server]]:
 def own_redis(start_redis: Callable[..., Server]) -> Server:
     """A server that the test may kill, stop, restart, fill; it keeps nothing when it is killed."""
     return start_redis()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[Cluster]:
+    """Three masters, for all tests; each has queues of its own, and leaves the nodes running."""
+    with start_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def redis_replicated() -> Iterator[Replicated]:
+    """A master, a replica and a sentinel, of which the test may kill whom it wants."""
+    with start_replicated() as replicated:
+        yield replicated
