@@ -135,14 +135,14 @@ class RedisBroker(RedisInspector):
         there: list[Task] = []
         for task, (seq, *known) in zip(tasks, answers, strict=True):
             if known:
-                flat, task_id = known
+                record, task_id = known
                 same = accepted.get(task_id.decode())
-                there.append(same or snapshot(task_id, flat, self._keep_since(at)))
+                there.append(same or snapshot(task_id, record, self._keep_since(at)))
                 continue
             accepted[task.id] = task
             there.append(task)
             delayed = task.options.delay > 0
-            task.order, task.accepted_at = int(seq), at
+            task.order, task.accepted_at = seq, at
             task.state = State.SCHEDULED if delayed else State.READY
             if self.events.observers:
                 move = Move.DELAYED if delayed else Move.SUBMITTED
@@ -217,7 +217,7 @@ class RedisBroker(RedisInspector):
     def _claimed(self, expires: float, reply: Any) -> list[Lease]:
         self._tended(reply)
         _, rows, now, _ = reply
-        leases = [claimed(task_id, fields, expires) for task_id, fields in rows]
+        leases = [claimed(row, expires) for row in rows]
         started_at, at = trio.current_time(), seconds(now)
         for lease in leases:
             task = lease.task

@@ -108,11 +108,11 @@ class RedisInspector:
 
     def _tell(self, happened: Sequence[Any]) -> None:
         """Tell of moves that no worker made, and of what follows from them."""
-        for name, at, task_id, flat in happened:
+        for name, at, task_id, record in happened:
             move = Move(name.decode())
-            if not flat:  # forgotten in the same step
+            if not record:  # forgotten in the same step
                 continue
-            task = snapshot(task_id, flat)
+            task = snapshot(task_id, record)
             if self.events.observers:
                 self.events.task(move, seconds(at), task, outcome=task.outcome)
             if move in {Move.LOST, Move.DIED}:
@@ -127,10 +127,10 @@ class RedisInspector:
         return await self._do(calls.CANCEL, (task_id,), partial(self._cancelled, task_id))
 
     def _cancelled(self, task_id: str, reply: Any) -> bool:
-        happened, code, now, flat = reply
+        happened, code, now, record = reply
         self._tell(happened)
         if code == 2:
-            task = snapshot(task_id.encode(), flat)
+            task = snapshot(task_id.encode(), record)
             if self.events.observers:
                 self.events.task("cancel_requested", seconds(now), task)
             self._asked(task_id, task.deliveries)
@@ -174,9 +174,9 @@ class RedisInspector:
                 await room()
 
     def _replayed(self, task_id: str, reply: Any) -> tuple[int, Task | None]:
-        happened, code, _, flat = reply
+        happened, code, _, record = reply
         self._tell(happened)
-        return code, snapshot(task_id.encode(), flat) if flat else None
+        return code, snapshot(task_id.encode(), record) if record else None
 
     async def purge(self, task_id: str) -> None:
         """See `Inspector`. `BrokerUnavailable`: done or not, and not again by itself."""
@@ -187,10 +187,10 @@ class RedisInspector:
 
     async def get(self, task_id: str) -> Task | None:
         """See `Inspector`."""
-        now, flat = await self._ask(calls.LOOK, task_id)
-        if not flat:
+        now, record = await self._ask(calls.LOOK, task_id)
+        if not record:
             return None
-        return snapshot(task_id.encode(), flat, self._keep_since(seconds(now)))
+        return snapshot(task_id.encode(), record, self._keep_since(seconds(now)))
 
     async def tasks(
         self,
@@ -204,10 +204,10 @@ class RedisInspector:
 
         Of a state or a lane that has more than 20,000 tasks, only so many are looked at.
         """
-        code = "" if state is None else str(STATES.index(state))
+        code = -1 if state is None else STATES.index(state)
         now, rows = await self._ask(calls.TASKS, code, *flagged(type), *flagged(queue), limit)
         since = self._keep_since(seconds(now))
-        return [snapshot(task_id, flat, since) for task_id, flat in rows]
+        return [snapshot(task_id, record, since) for task_id, record in rows]
 
     async def dead_letters(
         self,
@@ -222,8 +222,8 @@ class RedisInspector:
         first = 0
         while True:
             now, rows, looked_at = await self._ask(calls.DEAD, first, _PAGE, *flagged(type))
-            for task_id, flat in rows:
-                letter = dead_letter(snapshot(task_id, flat))
+            for task_id, record in rows:
+                letter = dead_letter(snapshot(task_id, record))
                 if older_than and letter.died_at > seconds(now) - older_than:
                     continue
                 if error is None or error in str(letter.error):
@@ -282,23 +282,22 @@ class RedisInspector:
 
     async def workers(self) -> Sequence[WorkerRecord]:
         """See `Inspector`."""
-        now, flat = await self._ask(calls.WORKERS)
+        now, records = await self._ask(calls.WORKERS)
         found: list[WorkerRecord] = []
-        for value in flat[1::2]:
-            seen, lease, live, record = value.split(b" ", 3)
+        for value in records[1::2]:
+            seen, lease, live, told = value.split(b" ", 3)
             silent = max(0.0, seconds(now) - seconds(seen))
             alive = live == b"1" and silent <= seconds(lease)
-            found.append(decode_worker(record, silent, live=alive))
+            found.append(decode_worker(told, silent, live=alive))
         return sorted(found, key=lambda worker: (worker.started_at, worker.id))
 
     async def history(self, task_id: str) -> Sequence[HistoryEntry]:
         """See `Inspector`."""
-        _, flat = await self._ask(calls.LOOK, task_id)
-        if not flat:
+        _, record = await self._ask(calls.LOOK, task_id)
+        if not record:
             msg = f"no task {task_id!r} is known: never accepted, or ended too long ago"
             raise UnknownTask(msg, task_id)
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return history(fields[b"h"].decode())
+        return history(record)
 
     # --- the end of all ---------------------------------------------------------------------------
 

@@ -38,9 +38,13 @@ class Script:
 _FOLDER: Final = files(__package__) / "_redis_lua"
 
 
+#: What every script begins with.
+_SHARED: Final = ("_frame", "_records", "_lanes", "_ends", "_finish")
+
+
 def load_script(name: str, *, again: bool = True, replicated: bool = False) -> Script:
     """The script of this name: what all of them share, and its own file."""
-    parts = [(_FOLDER / f"{part}.lua").read_bytes() for part in ("_shared", name)]
+    parts = [(_FOLDER / f"{part}.lua").read_bytes() for part in (*_SHARED, name)]
     return Script(name, b"\n".join(parts), again, replicated)
 
 

@@ -1,4 +1,4 @@
-"""Between what the scripts know of a task and the nouns of the model. See FIELDS in _shared.lua."""
+"""Between what the scripts know of a task, see _records.lua, and the nouns of the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Final, final
 from .._broker import HistoryEntry
 from .._model import (
     ERRORS_KEPT,
-    TERMINAL,
     Lease,
     Move,
     Options,
@@ -45,7 +44,6 @@ STATES: Final = (
     State.PURGED,
     State.EVICTED,
 )
-_CODES: Final = {str(code).encode(): state for code, state in enumerate(STATES)}
 
 
 def micros(seconds: float) -> int:
@@ -53,9 +51,9 @@ def micros(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
-def seconds(text: bytes) -> float:
+def seconds(counted: bytes | int) -> float:
     """Back again."""
-    return int(float(text)) / 1e6
+    return int(counted) / 1e6
 
 
 def lane_of(queue: str, type_: str) -> str:
@@ -103,11 +101,11 @@ def task_args(task: Task) -> tuple[Arg, ...]:
 
 # --- tasks on their way out ----------------------------------------------------------------------
 
-_read: dict[tuple[bytes, bytes, bytes], tuple[str, Options]] = {}
+_read: dict[tuple[bytes, int, bytes], tuple[str, Options]] = {}
 
 
 def _read_options(
-    lane: bytes, priority: bytes, text: bytes, key: bytes | None
+    lane: bytes, priority: int, text: bytes, key: bytes | None
 ) -> tuple[str, Options]:
     """The type, and the options."""
     found = _read.get((lane, priority, text)) if key is None else None
@@ -115,7 +113,7 @@ def _read_options(
         queue, type_ = names_in(lane)
         timeout, expires, delay = json.loads(text)
         held = None if key is None else key.decode()
-        found = type_, options(queue, int(priority), timeout, expires, delay, held)
+        found = type_, options(queue, priority, timeout, expires, delay, held)
         if key is None:
             if len(_read) >= 1_000:
                 _read.clear()
@@ -123,16 +121,7 @@ def _read_options(
     return found
 
 
-def _make(task_id: bytes, lane: bytes, static: bytes, fence: bytes, key: bytes | None) -> Task:
-    """A task with all that never changes."""
-    seq, priority, accepted, text = static.split(b" ", 3)
-    type_, given = _read_options(lane, priority, text, key)
-    task = Task(task_id.decode(), type_, (), {}, given)
-    task.order, task.accepted_at, task.deliveries = int(seq), seconds(accepted), int(fence)
-    return task
-
-
-def _add_extras(task: Task, text: bytes | None) -> None:
+def _add_numbers(task: Task, text: bytes | None) -> None:
     """Failures, and the trail of those that have one."""
     if text is not None:
         failures, losses, interruptions, snoozes, errors = text.split(b" ", 4)
@@ -141,39 +130,41 @@ def _add_extras(task: Task, text: bytes | None) -> None:
         task.trail = trail(int(losses), int(interruptions), int(snoozes), listed)
 
 
-def claimed(task_id: bytes, fields: Sequence[Any], expires: float) -> Lease:
+def claimed(row: Sequence[Any], expires: float) -> Lease:
     """The lease of one task that claim.lua has taken."""
-    lane, static, fence, payload, key, numbers, asked = fields
-    task = _make(task_id, lane, static, fence, key)
-    task.payload = payload
+    task_id, lane, seq, priority, accepted, text, fence, payload, key, numbers, asked = row
+    type_, given = _read_options(lane, priority, text, key)
+    task = Task(task_id.decode(), type_, (), {}, given)
+    task.order, task.payload, task.accepted_at = seq, payload, accepted / 1e6
     task.state = State.RUNNING
-    _add_extras(task, numbers)
-    task.lease = lease = Lease(task, task.deliveries, 0.0)
+    task.deliveries = fence
+    _add_numbers(task, numbers)
+    task.lease = lease = Lease(task, fence, 0.0)
     lease.expires = expires
     lease.cancel_requested = asked is not None  # of the holder before, who did not live to obey
     return lease
 
 
-def snapshot(task_id: bytes, flat: Sequence[bytes], keep_since: float = float("-inf")) -> Task:
+def snapshot(task_id: bytes, record: Sequence[Any], keep_since: float = float("-inf")) -> Task:
     """The task as it is stored. A result that ended before ``keep_since`` is no longer kept."""
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    task = _make(task_id, fields[b"n"], fields[b"o"], fields[b"f"], fields.get(b"k"))
-    task.state = _CODES[fields[b"s"]]
-    if task.state is State.DEAD or task.state not in TERMINAL:
-        task.payload = fields.get(b"p", b"")
-    task.args, task.kwargs = decode_for_people(task.payload)
-    _add_extras(task, fields.get(b"e"))
-    if b"u" in fields:
-        ended_at, _, outcome = fields[b"u"].partition(b" ")
+    state, fence, _, lane, seq, priority, accepted, text, payload, key, numbers = record[:11]
+    type_, given = _read_options(lane, priority, text, key)
+    args, kwargs = decode_for_people(payload)
+    task = Task(task_id.decode(), type_, args, kwargs, given)
+    task.order, task.payload, task.accepted_at = seq, payload, seconds(accepted)
+    task.state = STATES[state]
+    task.deliveries = fence
+    _add_numbers(task, numbers)
+    ended_at, outcome, result, unstored = record[15:19]
+    if outcome is not None:
         if task.state is State.DEAD:
             task.trace().died_at = seconds(ended_at)
         kept = task.state is not State.SUCCEEDED or (
-            seconds(ended_at) > keep_since and b"j" not in fields
+            seconds(ended_at) > keep_since and unstored is None
         )
         kind, flags, duration, error = json.loads(outcome)
-        text = None if error is None else json.dumps(error)
-        result = fields.get(b"r") if kept else None
-        task.outcome = make_outcome(kind, flags, duration, text, result)
+        told = None if error is None else json.dumps(error)
+        task.outcome = make_outcome(kind, flags, duration, told, result if kept else None)
         task.outcome.stored = kept and not flags & UNSTORED
     return task
 
@@ -181,7 +172,7 @@ def snapshot(task_id: bytes, flat: Sequence[bytes], keep_since: float = float("-
 # --- histories -----------------------------------------------------------------------------------
 
 #: What a letter of a history stands for; those that are written large are what the holder of a
-#: lease did. See `grown` in _shared.lua.
+#: lease did. See `add_entry` in _records.lua.
 _ENTRIES: Final = {
     "s": "submitted",
     "e": "delayed",
@@ -203,8 +194,9 @@ _ENTRIES: Final = {
 }
 
 
-def history(text: str) -> list[HistoryEntry]:
+def history(record: Sequence[Any]) -> list[HistoryEntry]:
     """The entries of a task's history, oldest first."""
+    text = record[2].decode()
     entries: list[HistoryEntry] = []
     first = 0
     holders: dict[int, str] = {}

@@ -176,12 +176,12 @@ class Ends:
                 self._deliver(task_id, answer, None, self._keep_since(now))
 
     def _deliver(
-        self, task_id: str, flat: Any, error: Exception | None, since: float = 0.0
+        self, task_id: str, record: Any, error: Exception | None, since: float = 0.0
     ) -> None:
         for waiter in self._waiters.pop(task_id, ()):
             waiter.error = error
-            if flat is not None:
-                waiter.task = snapshot(task_id.encode(), flat, since)
+            if record is not None:
+                waiter.task = snapshot(task_id.encode(), record, since)
             waiter.event.set()
         self._due.pop(task_id, None)
 

@@ -1,36 +1,33 @@
 -- Take up to so many ready tasks, in order, looking only at those that may start.
--- Arguments: the call's number, how many at most; types: a list of name, room, limit of the whole
--- fleet or -1; queues: a list or -1.
--- Answers: {what happened, leases, now, next alarm}; a lease: {id, fields}
+-- Arguments: the call's number, how many at most; types: how many; for each: name, room, limit of
+-- the whole fleet or -1; queues: a list or -1.
+-- Answers: {what happened, leases, now, next alarm}; a lease: {id, record without a history}
 local number, most = arg(), numeric()
-local room, limit, kinds = {}, {}, numeric()
-for _ = 1, kinds do
+local room, limit = {}, {}
+for _ = 1, numeric() do
   local kind = arg()
   room[kind], limit[kind] = numeric(), numeric()
 end
 local only = listed()
-local allowed = only and {}
+local allowed = {}
 for _, queue in ipairs(only or {}) do allowed[queue] = true end
 
-local guard = P .. ':f:' .. ME
-
--- What claim answers of a task.
-local function read(id)
-  local fields = call('HMGET', TASK .. id, 'n', 'o', 'f', 'p', 'k', 'e', 'c', 'h')
-  if not fields[4] then fields[4] = call('GET', P .. ':b:' .. id) end
-  return fields
+local leases = {}
+local function answer(id, record)
+  local payload = record[PAYLOAD] or call('GET', PAYLOADS .. id)
+  leases[#leases + 1] = {id, record[LANE], record[SEQ], record[PRIORITY], record[ACCEPTED],
+    record[OPTIONS], record[FENCE], payload, record[KEY], record[NUMBERS_], record[ASKED]}
 end
 
 -- The reply to this very claim was lost: what it took, as far as it is still held.
+local guard = P .. ':f:' .. ME
 local before = call('GET', guard)
 if before and string.sub(before, 1, #number + 1) == number .. ' ' then
-  local leases = {}
   for fence, id in string.gmatch(string.sub(before, #number + 2), '(%d+) ([^\31]+)') do
-    local task = call('HMGET', TASK .. id, 's', 'f', 'w')
-    if task[1] == S_RUNNING and task[2] == fence and task[3] == ME then
-      local fields = read(id)
-      fields[8] = nil
-      leases[#leases + 1] = {id, fields}
+    local record = read(id)
+    if record and record[STATE] == S_RUNNING and record[FENCE] == tonumber(fence)
+      and record[HOLDER] == ME then
+      answer(id, record)
     end
   end
   return {{}, leases, now_text, next_alarm()}
@@ -43,13 +40,8 @@ tend()
 local spare = {}
 local function spare_of(kind)
   if not spare[kind] then
-    spare[kind] = math.huge
-    if limit[kind] and limit[kind] >= 0 then
-      spare[kind] = limit[kind] - running_of(kind)
-      for lane, difference in pairs(running_in) do
-        if type_of(lane) == kind then spare[kind] = spare[kind] - difference end
-      end
-    end
+    local limited = limit[kind] and limit[kind] >= 0
+    spare[kind] = limited and limit[kind] - running_of(kind) or math.huge
   end
   return spare[kind]
 end
@@ -62,7 +54,7 @@ for lane in pairs(lanes) do
   local kind = type_of(lane)
   if is_paused(lane) then
     lanes[lane] = nil
-  elseif not allowed or allowed[queue_of(lane)] then
+  elseif not only or allowed[queue_of(lane)] then
     local few = math.min(most, room[kind] or 0, spare_of(kind))
     if few > 0 then
       local first = call('ZRANGE', ready_key(lane), 0, few - 1, 'WITHSCORES')
@@ -74,41 +66,44 @@ for lane in pairs(lanes) do
 end
 table.sort(heads, function(one, other) return one[1] < other[1] end)
 
-local leases, taken, guarded, ids = {}, {}, {}, {}
-local lapse = now + LEASE
+local taken, from_lane = {}, {}
 for _, head in ipairs(heads) do
-  if #ids >= most then break end
-  local id, lane, kind = head[2], head[3], head[4]
+  if #taken >= most then break end
+  local _, id, lane, kind = unpack(head)
   if room[kind] > 0 and spare[kind] > 0 then
-    room[kind] = room[kind] - 1
-    spare[kind] = spare[kind] - 1
-    local fields = read(id)
-    local fence = fields[3] + 1
-    call('HSET', TASK .. id, 's', S_RUNNING, 'f', fence, 'h', grown(fields[8], 'T', fence, ME),
-      'w', ME)
-    fields[3], fields[8] = fence, nil
-    ids[#ids + 1] = id
-    leases[#leases + 1] = {id, fields}
-    guarded[#guarded + 1] = fence .. ' ' .. id
-    taken[lane] = taken[lane] or {}
-    table.insert(taken[lane], id)
-    shift(running_in, lane, 1)
-    maybe_empty[lane] = true
+    room[kind], spare[kind] = room[kind] - 1, spare[kind] - 1
+    taken[#taken + 1] = id
+    from_lane[lane] = from_lane[lane] or {}
+    table.insert(from_lane[lane], id)
   end
 end
 
-for lane, some in pairs(taken) do in_parts('ZREM', ready_key(lane), some) end
-if #ids > 0 then
-  in_parts('ZREM', EXPIRING, ids)
-  in_parts('ZADD', LEASED, ids, lapse)
-  moves['started'] = #ids
-  if lapse < sooner then sooner = lapse end
+if #taken > 0 then
+  local guarded = {}
+  read_all(taken)
+  for n, id in ipairs(taken) do
+    local record = records[id]
+    record[STATE], record[FENCE], record[HOLDER] = S_RUNNING, record[FENCE] + 1, ME
+    add_entry(record, 'T', ME)
+    change(id, record)
+    answer(id, record)
+    guarded[n] = record[FENCE] .. ' ' .. id
+  end
+  for lane, ids in pairs(from_lane) do
+    in_parts('ZREM', ready_key(lane), ids)
+    shift(running_in, lane, #ids)
+    maybe_empty[lane] = true
+  end
+  in_parts('ZREM', EXPIRING, taken)
+  in_parts('ZADD', LEASED, taken, now + LEASE)
+  count('started', #taken)
+  sooner = math.min(sooner, now + LEASE)
   call('SET', guard, number .. ' ' .. table.concat(guarded, US), 'PX', 120000)
 end
 -- Somebody else may have room for what is ready still, unless no one may start it.
 for lane in pairs(lanes) do
   if spare_of(type_of(lane)) > 0 then made_ready[lane] = true end
 end
-local alarm = next_alarm()
+local next_look = next_alarm()
 finish()
-return {happened, leases, now_text, alarm}
+return {happened, leases, now_text, next_look}

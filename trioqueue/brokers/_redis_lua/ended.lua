@@ -1,20 +1,21 @@
 -- Which of these tasks have ended; of the others this opening is told then. Arguments: a list of
--- ids. Answers: {for each: 0 open, 1 unknown, or its snapshot; now}
-local answers = {}
-for n, id in ipairs(listed()) do
-  local at = TASK .. id
-  local task = call('HMGET', at, 's', 'v')
-  if not task[1] then
+-- ids. Answers: {for each: 0 open, 1 unknown, or the task; now}
+local answers, ids = {}, listed()
+read_all(ids)
+for n, id in ipairs(ids) do
+  local record = records[id]
+  if not record then
     answers[n] = 1
-  elseif task[1] == S_SCHEDULED or task[1] == S_READY or task[1] == S_RUNNING then
-    answers[n] = 0
-    if not task[2] then
-      call('HSET', at, 'v', ME)
-    elseif not string.find(' ' .. task[2] .. ' ', ' ' .. ME .. ' ', 1, true) then
-      call('HSET', at, 'v', task[2] .. ' ' .. ME)
-    end
-  else
+  elseif not is_open(record) then
     answers[n] = snapshot(id)
+  else
+    answers[n] = 0
+    local waiters = record[WAITERS] or ''
+    if not string.find(' ' .. waiters .. ' ', ' ' .. ME .. ' ', 1, true) then
+      record[WAITERS] = waiters == '' and ME or waiters .. ' ' .. ME
+      change(id, record)
+    end
   end
 end
+write_records()
 return {answers, now_text}

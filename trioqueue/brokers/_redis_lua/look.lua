@@ -1,2 +1,2 @@
--- One task. Argument: the id. Answers: {now, snapshot}
+-- One task. Argument: the id. Answers: {now, task}
 return {now_text, snapshot(arg())}

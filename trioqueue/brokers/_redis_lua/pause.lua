@@ -1,10 +1,10 @@
 -- Stop claims, or let them go on. Arguments: 1 to stop, 0 to go on; queue flag; queue.
-local stop, one, queue = arg() == '1', arg() == '1', arg()
-if one then
+local stop, queue = arg() == '1', optional()
+if queue then
   call(stop and 'SADD' or 'SREM', PAUSED, queue)
 else
-  meta[3] = stop and '1' or '0'
-  call('HSET', META, 'paused', meta[3])
+  all_paused = stop
+  call('HSET', META, 'paused', stop and '1' or '0')
   if not stop then call('DEL', PAUSED) end
 end
 operated = true

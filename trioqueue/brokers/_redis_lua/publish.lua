@@ -1,96 +1,88 @@
 -- Accept each task, unless its id is known or its key is held; all of them or, without room, none.
 -- Arguments: the call's number, the capacity or -1, whether to wait for room; how many tasks; for
 -- each: id, lane, priority, delay, seconds to expiry or '', options, key flag, key, payload.
--- Answers: {'full'} or {what happened, {for each: number or 0, snapshot}, now}
+-- Answers: {what happened, 'full', now} or {what happened, {for each: number, or 0, task, id}, now}
+local LONG = 512 -- bytes of a payload that gets a key of its own: a record is written at each move
 local guard = P .. ':g:' .. ME .. ':' .. arg()
 local capacity, wait_for_room, length = numeric(), arg() == '1', numeric()
 
-local function open_tasks()
-  local found = call('HMGET', META, 'n:submitted', 'n:delayed', 'n:replayed', 'n:succeeded', 'n:died',
-    'n:cancelled', 'n:expired')
-  local open = 0
-  for n = 1, 7 do open = open + (n <= 3 and 1 or -1) * (tonumber(found[n]) or 0) end
-  return open
+local tasks, ids = {}, {}
+for n = 1, length do
+  local task = {id = arg(), lane = arg(), priority = numeric(), delay = numeric(), expires = arg(),
+    options = arg(), key = optional(), payload = arg()}
+  if task.key then task.holder = P .. ':u:' .. queue_of(task.lane) .. US .. task.key end
+  tasks[n], ids[n] = task, task.id
 end
 
+local function is_there_already(task)
+  return read(task.id) and task.id or task.holder and call('GET', task.holder)
+end
+
+-- The reply to this very publish was lost.
 local before = call('GET', guard)
 if before then
-  local answers, n = {}, 0
+  local answers = {}
   for seq in string.gmatch(before, '%d+') do
-    n = n + 1
-    answers[n] = seq ~= '0' and {seq} or {'0', snapshot(ARGV[argument + 9 * n - 8]), ARGV[argument + 9 * n - 8]}
+    local task = tasks[#answers + 1]
+    local known = seq == '0' and is_there_already(task)
+    answers[#answers + 1] = known and {0, snapshot(known), known} or {tonumber(seq)}
   end
   return {{}, answers, now_text}
 end
 
-tend()
-
-if capacity >= 0 then
-  local fresh = {}
-  local number = 0
-  for n = 0, length - 1 do
-    local base = argument + 9 * n
-    local id, lane = ARGV[base + 1], ARGV[base + 2]
-    local holder = ARGV[base + 7] == '1' and queue_of(lane) .. US .. ARGV[base + 8]
-    if not fresh[id] and not (holder and fresh[US .. holder]) and call('EXISTS', TASK .. id) == 0
-      and not (holder and call('EXISTS', P .. ':u:' .. holder) == 1) then
+local function is_full()
+  local fresh, number = {}, 0
+  for _, task in ipairs(tasks) do
+    local same = fresh[task.id] or task.holder and fresh[task.holder]
+    if not same and not is_there_already(task) then
       number = number + 1
-      fresh[id] = true
-      if holder then fresh[US .. holder] = true end
+      fresh[task.id] = true
+      if task.holder then fresh[task.holder] = true end
     end
   end
-  -- What this very call has done to the numbers is not written yet.
-  local open = open_tasks() - (moves['expired'] or 0) - (moves['died'] or 0)
-  if number > 0 and open + number > capacity then
-    if wait_for_room then call('SADD', P .. ':rw', ME) end
-    finish()
-    return {happened, 'full', now_text}
-  end
-  if open + number < capacity then call_one(P .. ':rw', 'f') end
+  local room = capacity - open_tasks() - number
+  if number > 0 and room < 0 then return true end
+  if room > 0 then call_one(SUBMITTERS, 'f') end
+  return false
 end
 
-local SHORT = 64 -- bytes of a payload that is kept in the hash
-local answers, seqs, places = {}, {}, {}
-for n = 1, length do
-  local id, lane, priority, delay, expires = arg(), arg(), numeric(), numeric(), arg()
-  local options, has_key, key, payload = arg(), arg() == '1', arg(), arg()
-  local at = TASK .. id
-  local holder = has_key and P .. ':u:' .. queue_of(lane) .. US .. key
-  local known = call('EXISTS', at) == 1 and id or (holder and call('GET', holder))
-  if known then
-    answers[n] = {'0', snapshot(known), known}
-    seqs[n] = 0
-  else
-    local seq = next_order()
-    local static = string.format('%.0f %d %s %s', seq, priority, now_text, options)
-    local state, letter = S_READY, 's'
-    if delay > 0 then state, letter = S_SCHEDULED, 'e' end
-    if #payload > SHORT then
-      call('SET', P .. ':b:' .. id, payload)
-      call('HSET', at, 's', state, 'f', 0, 'h', first_entry(letter), 'n', lane, 'o', static)
-    else
-      call('HSET', at, 's', state, 'f', 0, 'h', first_entry(letter), 'n', lane, 'o', static,
-        'p', payload)
-    end
-    if has_key then
-      call('HSET', at, 'k', key)
-      call('SET', holder, id)
-    end
-    if expires ~= '' then
-      local when = now + tonumber(expires)
-      call('ZADD', EXPIRING, when, id)
-      if when < sooner then sooner = when end
-    end
-    if delay > 0 then
-      enter_scheduled(id, lane, now + delay)
-      count('delayed')
-    else
-      enter_ready(id, lane, place(priority, seq))
-      count('submitted')
-    end
-    answers[n] = {string.format('%.0f', seq)}
-    seqs[n] = answers[n][1]
+local function accept(task)
+  local id, lane = task.id, task.lane
+  local seq = next_order()
+  local delayed = task.delay > 0
+  local long = #task.payload > LONG
+  if long then call('SET', PAYLOADS .. id, task.payload) end
+  change(id, {delayed and S_SCHEDULED or S_READY, 0, first_entry(delayed and 'e' or 's'), lane, seq,
+    task.priority, now, task.options, not long and task.payload, task.key or false, false, false,
+    false, false, false, false, false, false, false})
+  if task.holder then call('SET', task.holder, id) end
+  if task.expires ~= '' then
+    local at = now + tonumber(task.expires)
+    call('ZADD', EXPIRING, at, id)
+    if at < sooner then sooner = at end
   end
+  if delayed then
+    enter_scheduled(id, lane, now + task.delay)
+    count('delayed')
+  else
+    enter_ready(id, lane, place(task.priority, seq))
+    count('submitted')
+  end
+  return seq
+end
+
+tend()
+read_all(ids)
+if capacity >= 0 and is_full() then
+  if wait_for_room then call('SADD', SUBMITTERS, ME) end
+  finish()
+  return {happened, 'full', now_text}
+end
+local answers, seqs = {}, {}
+for n, task in ipairs(tasks) do
+  local known = is_there_already(task)
+  seqs[n] = known and 0 or accept(task)
+  answers[n] = known and {0, snapshot(known), known} or {seqs[n]}
 end
 finish()
 call('SET', guard, table.concat(seqs, ','), 'PX', 120000)

@@ -1,10 +1,10 @@
 -- Note that a worker process is alive, or its goodbye; forget those silent for a day.
 -- Arguments: id, record (JSON), 1 if it lives
+local SILENT = 86400e6
 local id, record, live = arg(), arg(), arg()
-call('HSET', P .. ':w', id,
-  now_text .. ' ' .. string.format('%.0f', LEASE) .. ' ' .. live .. ' ' .. record)
+call('HSET', P .. ':w', id, string.format('%s %.0f %s %s', now_text, LEASE, live, record))
 call('ZADD', P .. ':ws', now, id)
-for _, silent in ipairs(call('ZRANGEBYSCORE', P .. ':ws', '-inf', now - 86400e6, 'LIMIT', 0, BATCH)) do
+for _, silent in ipairs(call('ZRANGEBYSCORE', P .. ':ws', '-inf', now - SILENT, 'LIMIT', 0, BATCH)) do
   call('HDEL', P .. ':w', silent)
   call('ZREM', P .. ':ws', silent)
 end

@@ -1,22 +1,21 @@
 -- Prolong leases, those that have expired but were not revoked as well. Arguments: how many; for
 -- each: id, number, token. Answers: {positions of the lost, positions of those asked to end, now}
-local lost, asked = {}, {}
-local members = {}
+local leases, ids, lost, asked, kept = {}, {}, {}, {}, {}
 for n = 1, numeric() do
-  local id, seq, token = arg(), arg(), arg()
-  local task = call('HMGET', TASK .. id, 's', 'f', 'o', 'c')
-  if task[1] == S_RUNNING and task[2] == token and string.sub(task[3], 1, #seq + 1) == seq .. ' ' then
-    members[#members + 1] = now + LEASE
-    members[#members + 1] = id
-    if task[4] then asked[#asked + 1] = n - 1 end
+  leases[n] = {arg(), numeric(), numeric()}
+  ids[n] = leases[n][1]
+end
+read_all(ids)
+for n, lease in ipairs(leases) do
+  local id, seq, token = unpack(lease)
+  local record = records[id]
+  if record and record[STATE] == S_RUNNING and record[FENCE] == token and record[SEQ] == seq then
+    kept[#kept + 1] = id
+    if record[ASKED] then asked[#asked + 1] = n - 1 end
   else
     lost[#lost + 1] = n - 1
   end
-  if #members >= 1000 then
-    call('ZADD', LEASED, unpack(members))
-    members = {}
-  end
 end
-if #members > 0 then call('ZADD', LEASED, unpack(members)) end
+in_parts('ZADD', LEASED, kept, now + LEASE)
 finish()
 return {lost, asked, now_text}

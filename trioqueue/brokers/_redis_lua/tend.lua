@@ -1,5 +1,5 @@
 -- Do what it is time for, a batch of each kind. Answers: {what happened, 0, now, next alarm}
 tend()
-local alarm = next_alarm()
+local next_look = next_alarm()
 finish()
-return {happened, 0, now_text, alarm}
+return {happened, 0, now_text, next_look}

@@ -14,37 +14,36 @@ end
 
 leave_idle(who)
 tend()
-local function claimable(lane)
+
+local function is_claimable(lane)
   local kind = type_of(lane)
   if kinds and not wanted[kind] then return false end
   if only and not allowed[queue_of(lane)] then return false end
   if is_paused(lane) or call('EXISTS', ready_key(lane)) == 0 then return false end
-  if not limit[kind] then return true end
-  local running = running_of(kind)
-  for other, difference in pairs(running_in) do
-    if type_of(other) == kind then running = running + difference end
-  end
-  return running < limit[kind]
+  return not limit[kind] or running_of(kind) < limit[kind]
 end
 
-local found = false
-for lane in pairs(made_ready) do found = found or claimable(lane) end
-if not found then
-  for _, lane in ipairs(call('SMEMBERS', READY_LANES)) do
-    if claimable(lane) then
-      found = true
-      break
-    end
+local function is_any_claimable()
+  for lane in pairs(made_ready) do
+    if is_claimable(lane) then return true end
   end
+  for _, lane in ipairs(call('SMEMBERS', READY_LANES)) do
+    if is_claimable(lane) then return true end
+  end
+  return false
 end
-local alarm = next_alarm()
-finish()
-if not found then
+
+local function stand_idle()
   local stands = {}
   for _, queue in ipairs(only or {''}) do
     for _, kind in ipairs(kinds or {''}) do stands[#stands + 1] = queue .. US .. kind end
   end
-  for _, stand in ipairs(stands) do call('SADD', P .. ':i:' .. stand, who) end
+  for _, stand in ipairs(stands) do call('SADD', STANDS .. stand, who) end
   if #stands > 0 then call('HSET', IDLE, who, table.concat(stands, '\30')) end
 end
-return {happened, found and 1 or 0, now_text, alarm}
+
+local found = is_any_claimable()
+local next_look = next_alarm()
+finish()
+if not found then stand_idle() end
+return {happened, found and 1 or 0, now_text, next_look}

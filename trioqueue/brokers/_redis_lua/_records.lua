@@ -1,0 +1,115 @@
+-- Tasks: records that are read once, changed in memory, and written together at the end.
+
+-- What a record has where. SEQ is the number in order of acceptance; FENCE the deliveries; NUMBERS
+-- "{failures} {losses} {interruptions} {snoozes} {errors as JSON}"; PAYLOAD false if it is long or
+-- over; OUTCOME as JSON, UNSTORED once its result is kept no more; WAITERS openings that wait for
+-- its end; TOKEN the fence of the lease that was settled last. False is nothing.
+local STATE, FENCE, HISTORY, LANE, SEQ, PRIORITY, ACCEPTED, OPTIONS = 1, 2, 3, 4, 5, 6, 7, 8
+local PAYLOAD, KEY, NUMBERS_, ASKED, HOLDER, WAITERS, TOKEN = 9, 10, 11, 12, 13, 14, 15
+local ENDED_AT, OUTCOME, RESULT, UNSTORED = 16, 17, 18, 19
+
+-- The states are numbers, in the order of STATES in _redis_rows.py.
+local S_SCHEDULED, S_READY, S_RUNNING, S_DEAD, S_SUCCEEDED = 0, 1, 2, 3, 4
+local S_CANCELLED, S_EXPIRED, S_PURGED = 5, 6, 8
+
+local records, changed, changed_ids = {}, {}, {}
+
+local function read_all(ids)
+  local missing, keys = {}, {}
+  for _, id in ipairs(ids) do
+    if records[id] == nil then
+      missing[#missing + 1] = id
+      keys[#keys + 1] = TASK .. id
+    end
+  end
+  for from = 1, #keys, 1000 do
+    local last = math.min(from + 999, #keys)
+    for n, packed in ipairs(call('MGET', unpack(keys, from, last))) do
+      records[missing[from + n - 1]] = packed and cmsgpack.unpack(packed)
+    end
+  end
+end
+
+-- The record, or false.
+local function read(id)
+  local record = records[id]
+  if record == nil then
+    local packed = call('GET', TASK .. id)
+    record = packed and cmsgpack.unpack(packed)
+    records[id] = record
+  end
+  return record
+end
+
+local function change(id, record)
+  records[id] = record
+  if not changed[id] then
+    changed[id] = true
+    changed_ids[#changed_ids + 1] = id
+  end
+end
+
+local function write_records()
+  for from = 1, #changed_ids, 1000 do
+    local parts = {}
+    for n = from, math.min(from + 999, #changed_ids) do
+      local id = changed_ids[n]
+      local record = records[id]
+      if record then
+        parts[#parts + 1] = TASK .. id
+        parts[#parts + 1] = cmsgpack.pack(record)
+      end
+    end
+    if #parts > 0 then call('MSET', unpack(parts)) end
+  end
+end
+
+-- All that is known of a task, as a copy that later changes leave alone.
+local function snapshot(id)
+  local record = read(id)
+  if not record then return false end
+  local copy = {}
+  for n = 1, UNSTORED do copy[n] = record[n] end
+  if not copy[PAYLOAD] then copy[PAYLOAD] = call('GET', PAYLOADS .. id) end
+  return copy
+end
+
+local function is_open(record)
+  return record[STATE] < S_DEAD
+end
+
+local function drop_payload(id, record)
+  if not record[PAYLOAD] then call('DEL', PAYLOADS .. id) end
+  record[PAYLOAD] = false
+end
+
+-- History -----------------------------------------------------------------------------------------
+
+-- One letter for each thing that happens, and the milliseconds since the first of them, which has
+-- those since 1970; the fence, if there is one; the opening, where a task was started. As in
+-- s1700000000000,T12.1.5f0c1e8a9b7d6c3e,K20.1
+local MS = math.floor(now / 1000)
+local HISTORY_KEPT = 1000
+
+local function first_entry(letter)
+  return string.format('%s%.0f', letter, MS)
+end
+
+local function add_entry(record, letter, opening)
+  local history = record[HISTORY]
+  local text = string.format('%s,%s%.0f.%d', history, letter, MS - string.sub(history, 2, 14),
+    record[FENCE])
+  if opening then text = text .. '.' .. opening end
+  if #text > 2 * HISTORY_KEPT then
+    local first = string.find(text, ',', 1, true)
+    local cut = string.find(text, ',', #text - HISTORY_KEPT, true)
+    text = string.sub(text, 1, first - 1) .. string.sub(text, cut)
+  end
+  record[HISTORY] = text
+end
+
+-- What happened to a task, for those who are told: a move, when, the task after it.
+local happened = {}
+local function note(move, id, always)
+  if OBSERVED or always then happened[#happened + 1] = {move, now_text, id, snapshot(id)} end
+end
