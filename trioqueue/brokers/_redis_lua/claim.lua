@@ -23,12 +23,9 @@ end
 local guard = P .. ':f:' .. ME
 local before = call('GET', guard)
 if before and string.sub(before, 1, #number + 1) == number .. ' ' then
-  for fence, id in string.gmatch(string.sub(before, #number + 2), '(%d+) ([^\31]+)') do
+  for id in string.gmatch(string.sub(before, #number + 2), '[^\31]+') do
     local record = read(id)
-    if record and record[STATE] == S_RUNNING and record[FENCE] == tonumber(fence)
-      and record[HOLDER] == ME then
-      answer(id, record)
-    end
+    if record and record[STATE] == S_RUNNING and record[HOLDER] == ME then answer(id, record) end
   end
   return {{}, leases, now_text, next_alarm()}
 end
@@ -47,7 +44,7 @@ local function spare_of(kind)
 end
 
 -- Of each lane, what stands first; then what stands first in all of them.
-local lanes, heads = {}, {}
+local lanes, heads, looked_at = {}, {}, 0
 for _, lane in ipairs(call('SMEMBERS', READY_LANES)) do lanes[lane] = true end
 for lane in pairs(made_ready) do lanes[lane] = true end
 for lane in pairs(lanes) do
@@ -57,6 +54,7 @@ for lane in pairs(lanes) do
   elseif not only or allowed[queue_of(lane)] then
     local few = math.min(most, room[kind] or 0, spare_of(kind))
     if few > 0 then
+      looked_at = looked_at + 1
       local first = call('ZRANGE', ready_key(lane), 0, few - 1, 'WITHSCORES')
       for n = 1, #first, 2 do
         heads[#heads + 1] = {tonumber(first[n + 1]), first[n], lane, kind}
@@ -64,7 +62,9 @@ for lane in pairs(lanes) do
     end
   end
 end
-table.sort(heads, function(one, other) return one[1] < other[1] end)
+if looked_at > 1 then
+  table.sort(heads, function(one, other) return one[1] < other[1] end)
+end
 
 local taken, from_lane = {}, {}
 for _, head in ipairs(heads) do
@@ -79,15 +79,13 @@ for _, head in ipairs(heads) do
 end
 
 if #taken > 0 then
-  local guarded = {}
   read_all(taken)
-  for n, id in ipairs(taken) do
+  for _, id in ipairs(taken) do
     local record = records[id]
     record[STATE], record[FENCE], record[HOLDER] = S_RUNNING, record[FENCE] + 1, ME
     add_entry(record, 'T', ME)
     change(id, record)
     answer(id, record)
-    guarded[n] = record[FENCE] .. ' ' .. id
   end
   for lane, ids in pairs(from_lane) do
     in_parts('ZREM', ready_key(lane), ids)
@@ -98,7 +96,7 @@ if #taken > 0 then
   in_parts('ZADD', LEASED, taken, now + LEASE)
   count('started', #taken)
   sooner = math.min(sooner, now + LEASE)
-  call('SET', guard, number .. ' ' .. table.concat(guarded, US), 'PX', 120000)
+  call('SET', guard, number .. ' ' .. table.concat(taken, US), 'PX', 120000)
 end
 -- Somebody else may have room for what is ready still, unless no one may start it.
 for lane in pairs(lanes) do
