@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -20,12 +20,19 @@ _PATIENCE = 30.0
 MASTER_NAME = "tasks"
 #: Milliseconds of silence after which a sentinel takes a server for dead; a busy machine has some.
 DOWN_AFTER = 1_000
+_PERIODS = {"PING-PERIOD": 500, "INFO-PERIOD": 100, "PUBLISH-PERIOD": 100}
 
 
 def await_that(condition: Callable[[], object], what: str) -> None:
-    """Wait for a state of the servers, which they can be asked for and do not announce."""
+    """Wait for a state of the servers, which they can be asked for and do not announce.
+
+    A server that gets another role closes its connections.
+    """
     deadline = time.monotonic() + _PATIENCE
-    while not condition():
+    while True:
+        with suppress(ConnectionError):
+            if condition():
+                return
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.01)
 
@@ -197,9 +204,10 @@ def start_replicated(**options: str | list[str]) -> Iterator[Replicated]:
         await_that(lambda: _follows(replica), "the replica to follow its master")
         sentinel = stack.enter_context(Sentinel(master))
         try:
-            # Looks more often, so that a test need not wait: it is the same work in less time.
-            for period in "PING-PERIOD", "INFO-PERIOD", "PUBLISH-PERIOD":
-                sentinel.call("SENTINEL", "DEBUG", period, 100)
+            # Looks more often, so that a test need not wait: it is the same work in less time. No
+            # more often than it asks a replica for news, or the news seem too old for a failover.
+            for period, milliseconds in _PERIODS.items():
+                sentinel.call("SENTINEL", "DEBUG", period, milliseconds)
         except ReplyError as error:
             raise AssertionError(f"{sentinel.program} is too old: {error}") from error
         replicated = Replicated([master, replica], sentinel)
