@@ -7,9 +7,9 @@ The layers, imports running downwards only::
          _open  _queue  _remote  _submission  _letterbox  _handle
             |
          _pool  _worker  _calls  _waits  _turn  _current      brokers/*      observe/*
-       + _feed  _committer  _keeper  _pace  _patience  _until
+       + _feed  _committer  _keeper  _pace  _until
               \\            |                 /             /
-             _backend  _broker   _events   _nursery   _ki   _ids
+             _backend  _broker   _events   _patience  _nursery   _ki   _ids
                            \\        /
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
 """

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from .._broker import HistoryEntry
 from .._model import (
     ERRORS_KEPT,
+    ErrorRecord,
     Lease,
     Move,
     Options,
@@ -163,7 +164,7 @@ def snapshot(task_id: bytes, record: Sequence[Any], keep_since: float = float("-
             seconds(ended_at) > keep_since and unstored is None
         )
         kind, flags, duration, error = json.loads(outcome)
-        told = None if error is None else json.dumps(error)
+        told = None if error is None else ErrorRecord(*error)
         task.outcome = make_outcome(kind, flags, duration, told, result if kept else None)
         task.outcome.stored = kept and not flags & UNSTORED
     return task

@@ -18,15 +18,13 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._broker import WorkerRecord
-from .._decide import record_error
-from .._errors import BrokerFailed, IllegalMove, InvalidTask
+from .._errors import BrokerFailed, InvalidTask
 from .._ki import protected
 from .._model import (
     MAX_LOSSES,
     TERMINAL,
     Lease,
     Move,
-    OutcomeKind,
     Settlement,
     State,
     Task,
@@ -42,6 +40,7 @@ from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
 from ._sqlite_path import check_path
 from ._sqlite_settle import Settled, settle
 from ._sqlite_tx import Setting
+from ._stored import note_error, refresh
 
 if TYPE_CHECKING:
     from ._sqlite_engine import Engine
@@ -89,10 +88,8 @@ class SqliteBroker(SqliteInspector):
         await self._desk.wait(Wait(SETTLED, run, partial(self._refresh, task), task.id))
 
     def _refresh(self, task: Task, stored: Task) -> None:
-        """Make ``task`` what the stored one is."""
-        for name in ("type", "options", "state", "deliveries", "failures", "accepted_at", "order"):
-            setattr(task, name, getattr(stored, name))
-        task.trail, task.outcome, task.payload = stored.trail, stored.outcome, stored.payload
+        """Make ``task`` what the stored one is, with what its handler raised, if that was here."""
+        refresh(task, stored)
         if task.outcome is not None:
             task.outcome.exception = self._raised.get(task.id)
 
@@ -149,7 +146,7 @@ class SqliteBroker(SqliteInspector):
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         """See `Broker`."""
         for settlement in settlements:
-            _record(settlement)
+            note_error(settlement)
         run = partial(settle, settlements=settlements)
         kept: Sequence[bool] = await self._desk.do(
             Job("settle", run, partial(self._settled, settlements))
@@ -196,24 +193,6 @@ class SqliteBroker(SqliteInspector):
 
 
 # --- what a settlement does to the objects here --------------------------------------------------
-
-#: How a lease can end.
-_ENDS: Final = frozenset(
-    {Move.SUCCEEDED, Move.RETRIED, Move.SNOOZED, Move.RELEASED, Move.DIED, Move.CANCELLED}
-)
-
-
-def _record(settlement: Settlement) -> None:
-    """The error as text, while Trio's thread is here: telling it may call user code."""
-    if settlement.move not in _ENDS:
-        msg = f"{settlement.move} does not end a lease"
-        raise IllegalMove(msg)
-    outcome = settlement.outcome
-    if outcome.error is None and (
-        settlement.failed
-        or (outcome.exception is not None and outcome.kind is not OutcomeKind.SNOOZE)
-    ):
-        outcome.error = record_error(outcome, settlement.lease.task.attempt)
 
 
 def _apply(task: Task, settlement: Settlement, ended: Settled) -> None:

@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 
 import trio
 
+from ._since_boot import since_boot
+
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 #: Each virtual clock is a boot of its own: its leases mean nothing in another run.
 _virtual: WeakKeyDictionary[trio.abc.Clock, str] = WeakKeyDictionary()
@@ -46,7 +48,7 @@ def choose_clocks(
         if lease is None:
             lease = clock.current_time
             boot = boot or _virtual.setdefault(clock, f"virtual {token_hex(8)}")
-    return Clocks(wall, lease or _since_boot, boot or _boot_id(), virtual)
+    return Clocks(wall, lease or since_boot, boot or _boot_id(), virtual)
 
 
 def _is_virtual() -> bool:
@@ -55,18 +57,10 @@ def _is_virtual() -> bool:
     return testing is not None and isinstance(trio.lowlevel.current_clock(), testing.MockClock)
 
 
-def _since_boot() -> float:
-    """Seconds since boot, those asleep included where the system tells them."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
 def _boot_id() -> str:
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         # Coarse, as the wall clock is corrected now and then. Should two readings differ within one
         # boot, leases end too early, which the fence makes safe.
-        return f"booted {round((time.time() - _since_boot()) / 3600)}"
+        return f"booted {round((time.time() - since_boot()) / 3600)}"

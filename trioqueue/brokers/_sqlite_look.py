@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final, final
 
@@ -16,6 +15,7 @@ from ._sqlite_moves import open_lanes
 from ._sqlite_rows import COLUMNS, read_history, snapshot
 from ._sqlite_schema import DEAD, MOVES, READY, RUNNING, SCHEDULED, STATES
 from ._sqlite_tx import Setting
+from ._stored import decode_worker
 
 _TASKS: Final = f"SELECT {COLUMNS} FROM tasks t JOIN lanes l ON l.id = t.lane WHERE "
 
@@ -220,11 +220,8 @@ def workers(look: Look) -> list[WorkerRecord]:
     for record, seen, lease, live in look.execute(
         "SELECT record, seen, lease, live FROM workers"
     ).fetchall():
-        values = json.loads(record)
-        values["types"] = tuple(values["types"])
-        values["queues"] = None if values["queues"] is None else tuple(values["queues"])
         silent = max(0.0, now - seen)
-        found.append(WorkerRecord(**values, seen=silent, live=bool(live) and silent <= lease))
+        found.append(decode_worker(record, silent, live=bool(live) and silent <= lease))
     return sorted(found, key=lambda worker: (worker.started_at, worker.id))
 
 

@@ -14,12 +14,7 @@ from .._errors import QueueClosed
 from .._model import Lease, Move, State, Task
 from ._sqlite_db import Execute, Row
 from ._sqlite_fleet import within
-from ._sqlite_rows import (
-    options,
-    place,
-    priority_at,
-    trail,
-)
+from ._sqlite_rows import place, priority_at
 from ._sqlite_schema import (
     DEAD,
     READY,
@@ -27,6 +22,7 @@ from ._sqlite_schema import (
     SCHEDULED,
 )
 from ._sqlite_tx import Tx
+from ._stored import options, trail
 
 # As constants: an attribute of an Enum class costs four times as much to look up.
 _SUBMITTED: Final = Move.SUBMITTED

@@ -5,7 +5,6 @@ As in ``_sqlite_moves``: an error of ours is raised before the first write.
 
 from __future__ import annotations
 
-import json
 from typing import Final, NamedTuple
 
 from .._broker import WorkerRecord
@@ -15,6 +14,7 @@ from ._sqlite_rows import entry, place, shorten
 from ._sqlite_schema import CANCELLED, DEAD, PURGED, READY
 from ._sqlite_tend import Happened, end_waiting, lose, moved
 from ._sqlite_tx import Tx
+from ._stored import encode_worker
 
 #: Seconds after which a worker that nothing was heard of is forgotten.
 _SILENT: Final = 86_400.0
@@ -139,20 +139,10 @@ def _history(tx: Tx, task: Task) -> str:
 
 def register(tx: Tx, worker: WorkerRecord) -> None:
     """Note that a worker process is alive, or its goodbye; forget those silent for a day."""
-    record = {
-        "id": worker.id,
-        "host": worker.host,
-        "pid": worker.pid,
-        "workers": worker.workers,
-        "types": worker.types,
-        "queues": worker.queues,
-        "started_at": worker.started_at,
-        "running": worker.running,
-    }
     tx.execute(
         "INSERT INTO workers (id, record, seen, lease, live) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET record = excluded.record, seen = excluded.seen, "
         "lease = excluded.lease, live = excluded.live",
-        (worker.id, json.dumps(record), tx.lease_now, tx.setting.lease, worker.live),
+        (worker.id, encode_worker(worker), tx.lease_now, tx.setting.lease, worker.live),
     )
     tx.execute("DELETE FROM workers WHERE seen < ?", (tx.lease_now - _SILENT,))

@@ -1,27 +1,14 @@
-"""Between a row of ``tasks`` and the nouns of the model: places, snapshots, outcomes, histories."""
+"""Between a row of ``tasks`` and the nouns of the model: places, snapshots, lines of a history."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final
 
 from .._broker import HistoryEntry
-from .._model import (
-    NO_KWARGS,
-    ErrorRecord,
-    Options,
-    Outcome,
-    OutcomeKind,
-    Task,
-    Trail,
-)
+from .._model import Task
 from ._sqlite_schema import DEAD, STATES, SUCCEEDED
-
-#: Bits of ``tasks.flags``.
-LATE: Final = 1
-CANCEL_IGNORED: Final = 2
-UNSTORED: Final = 4
+from ._stored import UNSTORED, decode_error, decode_for_people, make_outcome, options, trail
 
 #: Characters of a history that are kept when it has grown longer than twice this.
 HISTORY_KEPT: Final = 2_000
@@ -83,106 +70,11 @@ def snapshot(row: Sequence[Any], keep_since: float = float("-inf")) -> Task:
         task.trace().died_at = ended_at
     if kind is not None and state >= DEAD:
         kept = state != SUCCEEDED or ended_at > keep_since
-        task.outcome = _outcome(kind, flags, duration, error, result if kept else None)
+        task.outcome = make_outcome(
+            kind, flags, duration, decode_error(error), result if kept else None
+        )
         task.outcome.stored = kept and not flags & UNSTORED
     return task
-
-
-_shared: dict[tuple[str, int, float | None, float | None, float], Options] = {}
-
-
-def options(
-    queue: str,
-    priority: int,
-    timeout: float | None,
-    expires: float | None,
-    delay: float,
-    key: str | None,
-) -> Options:
-    """The `Options` of these values: most tasks share theirs with many others."""
-    if key is not None:
-        return Options(queue, priority, timeout, expires, delay, key)
-    values = (queue, priority, timeout, expires, delay)
-    found = _shared.get(values)
-    if found is None:
-        if len(_shared) >= 1_000:
-            _shared.clear()
-        found = _shared[values] = Options(*values)
-    return found
-
-
-def trail(losses: int, interruptions: int, snoozes: int, errors: str | None) -> Trail | None:
-    """The `Trail` of a task that has one."""
-    if not (losses or interruptions or snoozes or errors):
-        return None
-    made = Trail()
-    made.losses, made.interruptions, made.snoozes = losses, interruptions, snoozes
-    made.errors = decode_errors(errors)
-    return made
-
-
-def _outcome(
-    kind: str, flags: int, duration: float, error: str | None, result: bytes | None
-) -> Outcome:
-    made = Outcome(
-        OutcomeKind(kind),
-        result,
-        duration,
-        late=bool(flags & LATE),
-        cancel_ignored=bool(flags & CANCEL_IGNORED),
-    )
-    made.error = decode_error(error)
-    return made
-
-
-def outcome_flags(outcome: Outcome) -> int:
-    """The bits to store."""
-    if outcome.stored and not outcome.late and not outcome.cancel_ignored:
-        return 0
-    return (
-        LATE * outcome.late
-        | CANCEL_IGNORED * outcome.cancel_ignored
-        | UNSTORED * (not outcome.stored)
-    )
-
-
-def decode_for_people(payload: bytes | None) -> tuple[tuple[object, ...], dict[str, object]]:
-    """The arguments, as far as plain JSON tells them. Never raises."""
-    if payload is None:
-        return (), cast("dict[str, object]", NO_KWARGS)
-    try:
-        args, kwargs = json.loads(payload)
-        return tuple(args), dict(kwargs)
-    except (ValueError, TypeError, RecursionError):
-        return (), cast("dict[str, object]", NO_KWARGS)
-
-
-# --- errors --------------------------------------------------------------------------------------
-
-
-def _plain(error: ErrorRecord) -> list[object]:
-    return [error.attempt, error.kind, error.type, error.message, error.traceback]
-
-
-def encode_error(error: ErrorRecord | None) -> str | None:
-    """One error, or none, as text."""
-    return None if error is None else json.dumps(_plain(error))
-
-
-def decode_error(text: str | None) -> ErrorRecord | None:
-    """Back again."""
-    return None if text is None else ErrorRecord(*json.loads(text))
-
-
-def encode_errors(errors: Iterable[ErrorRecord]) -> str | None:
-    """Errors as text."""
-    listed = [_plain(error) for error in errors]
-    return json.dumps(listed) if listed else None
-
-
-def decode_errors(text: str | None) -> tuple[ErrorRecord, ...]:
-    """Back again."""
-    return () if text is None else tuple(ErrorRecord(*values) for values in json.loads(text))
 
 
 # --- histories -----------------------------------------------------------------------------------

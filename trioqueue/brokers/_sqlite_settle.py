@@ -10,18 +10,10 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from .._model import ERRORS_KEPT, ErrorRecord, Move, OutcomeKind, Settlement, State
-from ._sqlite_rows import (
-    decode_errors,
-    encode_error,
-    encode_errors,
-    front,
-    outcome_flags,
-    place,
-    priority_at,
-    shorten,
-)
+from ._sqlite_rows import front, place, priority_at, shorten
 from ._sqlite_schema import CANCELLED, DEAD, READY, RUNNING, SCHEDULED, STATES, SUCCEEDED
 from ._sqlite_tx import Tx
+from ._stored import decode_errors, encode_error, encode_errors, outcome_flags
 
 _SUCCEEDED: Final = Move.SUCCEEDED
 

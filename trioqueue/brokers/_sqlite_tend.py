@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 
 from .._model import ERRORS_KEPT, ErrorRecord, Move, Outcome, OutcomeKind, Task
 from ._sqlite_db import Database, Execute, Row
-from ._sqlite_rows import UNSTORED, encode_error, encode_errors, front, place, shorten, snapshot
+from ._sqlite_rows import front, place, shorten, snapshot
 from ._sqlite_schema import DEAD, EXPIRED, READY, RUNNING, SCHEDULED, STATES, SUCCEEDED
 from ._sqlite_tx import Setting, Tx
+from ._stored import UNSTORED, encode_error, encode_errors
 
 #: Tasks moved in one transaction by one kind of alarm.
 BATCH: Final = 500

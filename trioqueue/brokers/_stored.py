@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Final, cast
 
-from .._broker import HistoryEntry, WorkerRecord
+from .._broker import WorkerRecord
 from .._decide import record_error
 from .._errors import IllegalMove
 from .._model import (
@@ -25,9 +25,6 @@ from .._model import (
 LATE: Final = 1
 CANCEL_IGNORED: Final = 2
 UNSTORED: Final = 4
-
-#: Characters of a history that are kept when it has grown longer than twice this.
-HISTORY_KEPT: Final = 2_000
 
 _shared: dict[tuple[str, int, float | None, float | None, float], Options] = {}
 
@@ -63,8 +60,9 @@ def trail(losses: int, interruptions: int, snoozes: int, errors: str | None) -> 
 
 
 def make_outcome(
-    kind: str, flags: int, duration: float, error: str | None, result: bytes | None
+    kind: str, flags: int, duration: float, error: ErrorRecord | None, result: bytes | None
 ) -> Outcome:
+    """The outcome as it was stored."""
     made = Outcome(
         OutcomeKind(kind),
         result,
@@ -72,7 +70,7 @@ def make_outcome(
         late=bool(flags & LATE),
         cancel_ignored=bool(flags & CANCEL_IGNORED),
     )
-    made.error = decode_error(error)
+    made.error = error
     return made
 
 
@@ -124,32 +122,6 @@ def encode_errors(errors: Iterable[ErrorRecord]) -> str | None:
 def decode_errors(text: str | None) -> tuple[ErrorRecord, ...]:
     """Back again."""
     return () if text is None else tuple(ErrorRecord(*values) for values in json.loads(text))
-
-
-# --- histories -----------------------------------------------------------------------------------
-
-
-def entry(name: str, at: float, delivery: int = 0, worker: str = "") -> str:
-    """One line of a history."""
-    return f"{name} {at:.3f} {delivery} {worker}\n"
-
-
-def shorten(history: str) -> str:
-    """A history that has grown too long: its first line, and the last ones."""
-    if len(history) <= 2 * HISTORY_KEPT:
-        return history
-    first, _, rest = history.partition("\n")
-    _, _, last = rest[-HISTORY_KEPT:].partition("\n")
-    return f"{first}\n{last}"
-
-
-def read_history(text: str) -> list[HistoryEntry]:
-    """The entries, oldest first."""
-    entries: list[HistoryEntry] = []
-    for line in text.splitlines():
-        name, at, delivery, worker = line.split(" ", 3)
-        entries.append(HistoryEntry(name, float(at), int(delivery), worker))
-    return entries
 
 
 # --- settlements ---------------------------------------------------------------------------------
