@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 import trio
@@ -142,13 +143,15 @@ async def _submit(queue: Queue, chores: Chores, chance: random.Random, mine: lis
         options["key"] = f"key {number % 10}"
     call = _draw(chores, chance, number)
     while True:  # under the same id, until the answer is known
-        try:
-            (handle,) = await queue.options(**options).submit_many([call])
-        except BrokerUnavailable:
-            await trio.sleep(0.05)
-        else:
-            mine.append(handle.id)
-            return
+        patience = chance.choice([inf] * 19 + [chance.expovariate(500)])
+        with trio.move_on_after(patience):
+            try:
+                (handle,) = await queue.options(**options).submit_many([call])
+            except BrokerUnavailable:
+                await trio.sleep(0.05)
+            else:
+                mine.append(handle.id)
+                return
 
 
 def _draw(chores: Chores, chance: random.Random, number: int) -> Call[Result]:

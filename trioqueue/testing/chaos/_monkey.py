@@ -33,6 +33,7 @@ class Monkey:
         self._mischief = {**_MISCHIEF, **live.mischief}
         self.done: Counter[str] = self._herd.done
         self.wrong: list[str] = self._herd.wrong
+        self._strikes = 0
 
     def run(self) -> None:
         """Start everything, do as much mischief as was asked for, and end everything in order."""
@@ -43,17 +44,14 @@ class Monkey:
             self._herd.start(role, slot)
         try:
             self._rest(1.0)
-            while self._strikes() < setup.strikes:
+            while self._strikes < setup.strikes:
                 self._rest(chance.expovariate(1 / (0.15 * setup.lease)))
-                self._strike(chance)
+                self._strikes += self._strike(chance)
             self._rest(1.0)
             self._end()
         finally:
             for process in self._herd.crew.values():
                 os.kill(process.pid, signal.SIGKILL)
-
-    def _strikes(self) -> int:
-        return sum(self.done[kind] for kind in self._mischief)
 
     def _rest(self, seconds: float) -> None:
         """Let time pass; what has died is replaced, and what was struck goes on in its time."""
@@ -65,19 +63,25 @@ class Monkey:
 
     # --- mischief ------------------------------------------------------------------------------
 
-    def _strike(self, chance: random.Random) -> None:
+    def _strike(self, chance: random.Random) -> bool:
+        """Whether there was anything left to strike."""
         (kind,) = chance.choices(list(self._mischief), list(self._mischief.values()))
         process = self._pick(chance)
         if kind not in _MISCHIEF:
-            self.done[kind] += self._live.strike(kind, process.slot, chance)
-        elif process.killed:
-            return
-        elif kind == "kill":
+            if done := self._live.strike(kind, process.slot, chance):
+                self.done[done] += 1
+            return bool(done)
+        if process.killed:
+            return False
+        if kind == "kill":
             self._herd.kill(process)
         elif kind == "ask" and not process.stopped and process.asked_at == inf:
             self._herd.ask(process)
         elif kind == "stop" and not process.stopped:
             self._herd.stop(process, self._setup.lease * chance.uniform(1.1, 2.5))
+        else:
+            return False
+        return True
 
     def _pick(self, chance: random.Random) -> Process:
         """Mostly a worker: they have more to lose."""

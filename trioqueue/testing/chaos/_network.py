@@ -130,7 +130,8 @@ def _refuse(proxy: TcpProxy) -> None:
     proxy.reset()
 
 
-def _cut(proxy: TcpProxy, times: float) -> None:
+def _sever(proxy: TcpProxy, times: float) -> None:
+    """The next requests are carried out, and their replies lost."""
     proxy.cut(times=int(times))
 
 
@@ -146,6 +147,6 @@ _WEATHER: Final[Mapping[str, Callable[..., None]]] = {
     "hold": _hold,
     "reset": _reset,
     "refuse": _refuse,
-    "cut": _cut,
+    "sever": _sever,
     "clear": _clear,
 }

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 #: The process name of a store that has processes of its own.
 STORE: Final = "the store"
 #: Kinds of weather that are over at once, and keep no process from the store.
-MOMENTARY: Final = frozenset({"reset", "cut"})
+MOMENTARY: Final = frozenset({"reset", "sever"})
 
 
 class Submitting(NamedTuple):

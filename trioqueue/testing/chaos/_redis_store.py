@@ -30,7 +30,7 @@ _WEATHER: Final = {
     "hold": 2,
     "refuse": 1,
     "reset": 2,
-    "cut": 4,
+    "sever": 4,
 }
 #: Connections that have lost something stay silent when the weather is over.
 _LOSSY: Final = frozenset({"blackhole", "mute"})
@@ -82,7 +82,7 @@ class RedisStore:
 
     async def check(self, broker: RemoteBroker, address: str) -> str:
         """See `Store`."""
-        return await check_redis(address)
+        return await check_redis(broker)
 
 
 @dataclass
@@ -103,7 +103,7 @@ class _LiveServer:
     lease: float
     witness: Witness
     mischief: Mapping[str, float] = field(
-        default_factory=lambda: {"weather": 6, "crash": 0.4, "freeze": 0.3}
+        default_factory=lambda: {"weather": 6, "restart": 0.6, "freeze": 0.4}
     )
 
     def __post_init__(self) -> None:
@@ -126,13 +126,13 @@ class _LiveServer:
 
     # --- mischief ------------------------------------------------------------------------------
 
-    def strike(self, kind: str, slot: int, chance: random.Random) -> bool:
+    def strike(self, kind: str, slot: int, chance: random.Random) -> str:
         if kind == "weather":
             return self._change(slot, chance)
         if self._down_until < inf or self._frozen_until < inf:
-            return False
+            return ""
         seconds = chance.uniform(0, 1.5) * self.lease
-        if kind == "crash":
+        if kind == "restart":
             self._down_until = time.monotonic() + seconds
             self.witness.write(r.Killed(self.witness.now(), r.STORE, "kill"))
             self.server.kill()
@@ -140,21 +140,21 @@ class _LiveServer:
             self._frozen_until = time.monotonic() + seconds
             self.witness.write(r.Stopped(self.witness.now(), r.STORE))
             self.server.freeze()
-        return True
+        return kind
 
-    def _change(self, slot: int, chance: random.Random) -> bool:
+    def _change(self, slot: int, chance: random.Random) -> str:
         sky = self._skies[slot]
         if sky.kind:
-            return False
+            return ""
         (kind,) = chance.choices(list(_WEATHER), list(_WEATHER.values()))
         self._note(sky, kind)
         if kind in r.MOMENTARY:
-            self.network.tell(slot, kind, *([chance.randint(1, 3)] if kind == "cut" else []))
-            return True
+            self.network.tell(slot, kind, *([chance.randint(1, 3)] if kind == "sever" else []))
+            return kind
         delays = [chance.uniform(0.01, 0.1) * self.lease for _ in range(2)]
         self.network.tell(slot, kind, *(delays if kind == "delay" else []))
         sky.kind, sky.until = kind, time.monotonic() + chance.uniform(0.1, 2.0) * self.lease
-        return True
+        return kind
 
     # --- and its end ---------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Final, Literal
 
-#: How often the server writes to its file what it has answered.
-Fsync = Literal["always", "everysec", "no"]
+#: How often the server syncs its append-only file; "off": it has none.
+Fsync = Literal["always", "everysec", "no", "off"]
 
 HOST: Final = "127.0.0.1"
 #: Ports that systems do not give to connections: a server that is down must keep its own.
@@ -59,7 +59,8 @@ class Server:
         self._folder.mkdir()
         self._command = [
             *(found, "--port", str(self.port), "--bind", HOST, "--dir", str(folder)),
-            *("--save", "", "--appendonly", "yes", "--appendfsync", fsync),
+            *("--save", "", "--appendonly", "no" if fsync == "off" else "yes"),
+            *("--appendfsync", "no" if fsync == "off" else fsync),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -35,10 +35,10 @@ class Live(Protocol):
         """The slot is that process's from now on."""
         ...
 
-    def strike(self, kind: str, slot: int, chance: random.Random) -> bool:
+    def strike(self, kind: str, slot: int, chance: random.Random) -> str:
         """Do one of the ``mischief``, to that slot's way to the store or to the store itself.
 
-        ``False``: it is in trouble already, and nothing was done.
+        Returns what was done, in a word; none if there is trouble already.
         """
         ...
 
@@ -131,8 +131,8 @@ class _LiveFile:
 
     def occupied(self, slot: int, process: str) -> None: ...
 
-    def strike(self, kind: str, slot: int, chance: random.Random) -> bool:
-        return False
+    def strike(self, kind: str, slot: int, chance: random.Random) -> str:
+        return ""
 
     def look_after(self) -> None: ...
 

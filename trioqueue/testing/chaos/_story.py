@@ -155,6 +155,7 @@ class Story:
     def _(self, record: Submitting) -> None:
         task = self.task(record.id)
         task.submitting = min(task.submitting, record.at)
+        task.refused = ""  # this time it may be accepted
 
     @_tell.register
     def _(self, record: Accepted) -> None:
