@@ -142,6 +142,10 @@ CASES = {
         replace(GOOD, refused=("ZADD", "keys tq:{default}*"), prefix="tq:{default}"),
         *("permissions", Level.PROBLEM, ["may not: ZADD, keys", "~tq:{default}*"]),
     ),
+    "not writable": (
+        *(replace(GOOD, broken="SET: MISCONF"), "writes", Level.PROBLEM),
+        ["nothing can be written: SET: MISCONF"],
+    ),
     "no messages": (
         *(replace(GOOD, messages="NOPERM"), "messages", Level.PROBLEM),
         ["NOPERM", "SUBSCRIBE", "&tq:{default}*"],

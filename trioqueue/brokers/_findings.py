@@ -58,3 +58,8 @@ def size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} {_UNITS[-1]}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A short time as one would say it."""
+    return f"{seconds * 1000:.2g} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"

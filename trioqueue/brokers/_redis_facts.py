@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from statistics import median
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import trio
 
@@ -83,7 +83,7 @@ async def _ask_or_not(wire: Wire, *words: Arg) -> Any:
         return None
 
 
-def _text(reply: Any) -> str | None:
+def _text(reply: object) -> str | None:
     return reply.decode(errors="replace") if isinstance(reply, bytes) else None
 
 
@@ -92,12 +92,14 @@ def _read_info(reply: Any) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _read_pairs(reply: Any) -> dict[str, str] | None:
+def _read_pairs(reply: object) -> dict[str, str] | None:
     """What RESP2 has as a list and RESP3 as a map."""
-    if isinstance(reply, Mapping):
-        pairs: Any = reply.items()
-    elif isinstance(reply, Sequence) and not isinstance(reply, bytes):
-        pairs = zip(reply[::2], reply[1::2], strict=False)
+    pairs: Iterable[tuple[object, object]]
+    if isinstance(reply, dict):
+        pairs = cast("dict[object, object]", reply).items()
+    elif isinstance(reply, list):
+        words = cast("list[object]", reply)
+        pairs = zip(words[::2], words[1::2], strict=False)
     else:
         return None
     return {_text(name) or str(name): _text(value) or str(value) for name, value in pairs}
