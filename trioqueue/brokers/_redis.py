@@ -516,7 +516,7 @@ async def open_redis_broker(
     )
     async with (
         open_wire(
-            where, name=queue, identity=setting.identity, timeout=timeout, replicas=replicas
+            where, name=queue, identity=setting.identity, deadline=timeout, replicas=replicas
         ) as line,
         serve_line(line, setting) as broker,
     ):

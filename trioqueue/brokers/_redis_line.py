@@ -61,6 +61,11 @@ class Line(Protocol):
         """Where messages to this opening are published; begins with the prefix."""
         ...
 
+    @property
+    def cluster(self) -> bool:
+        """Whether messages are those of shards (``SPUBLISH``)."""
+        ...
+
     async def run(
         self,
         script: Script,
