@@ -39,7 +39,7 @@ from .._patience import patiently
 from . import _redis_calls as calls
 from ._redis_inspector import RedisInspector, listed
 from ._redis_line import Arg, Line
-from ._redis_rows import Numbers, claimed, seconds, settlement_args, snapshot, task_args
+from ._redis_rows import Numbers, claimed, pack_settlements, pack_tasks, seconds, snapshot
 from ._redis_waits import Ends, Stands
 from ._since_boot import since_boot
 from ._stored import encode_worker, note_error, refresh
@@ -118,11 +118,8 @@ class RedisBroker(RedisInspector):
             )
             raise InvalidTask(msg)
         waits = int(self._setting.waits_for_room)
-        args: list[Arg] = [next(self._numbers), -1 if capacity is None else capacity, waits]
-        args.append(len(tasks))
-        for task in tasks:
-            args += task_args(task)
-        return args
+        head = (next(self._numbers), -1 if capacity is None else capacity, waits)
+        return [*head, *pack_tasks(tasks)]
 
     def _accepted(self, tasks: Sequence[Task], reply: Any) -> list[Task] | None:
         """The tasks that are there now; ``None``: there was no room."""
@@ -133,11 +130,10 @@ class RedisBroker(RedisInspector):
         at = seconds(now)
         accepted: dict[str, Task] = {}
         there: list[Task] = []
-        for task, (seq, *known) in zip(tasks, answers, strict=True):
-            if known:
-                record, task_id = known
-                same = accepted.get(task_id.decode())
-                there.append(same or snapshot(task_id, record, self._keep_since(at)))
+        for task, seq in zip(tasks, answers, strict=True):
+            if not isinstance(seq, int):  # what is there already
+                same = accepted.get(seq[0].decode())
+                there.append(same or snapshot(seq, self._keep_since(at)))
                 continue
             accepted[task.id] = task
             there.append(task)
@@ -284,13 +280,13 @@ class RedisBroker(RedisInspector):
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         """See `Broker`."""
-        args: list[Arg] = [len(settlements)]
-        after: list[Numbers | None] = []
         for settlement in settlements:
             note_error(settlement)
-            numbers = None if settlement.move is Move.SUCCEEDED else Numbers(settlement)
-            after.append(numbers)
-            args += settlement_args(settlement, numbers)
+        after = [
+            None if settlement.move is Move.SUCCEEDED else Numbers(settlement)
+            for settlement in settlements
+        ]
+        args = pack_settlements(settlements, after)
         return await self._do(calls.SETTLE, args, partial(self._settled, settlements, after))
 
     def _settled(

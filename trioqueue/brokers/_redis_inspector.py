@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import trio
@@ -108,11 +107,9 @@ class RedisInspector:
 
     def _tell(self, happened: Sequence[Any]) -> None:
         """Tell of moves that no worker made, and of what follows from them."""
-        for name, at, task_id, record in happened:
+        for name, at, row in happened:
             move = Move(name.decode())
-            if not record:  # forgotten in the same step
-                continue
-            task = snapshot(task_id, record)
+            task = snapshot(row)
             if self.events.observers:
                 self.events.task(move, seconds(at), task, outcome=task.outcome)
             if move in {Move.LOST, Move.DIED}:
@@ -124,16 +121,16 @@ class RedisInspector:
 
     async def cancel(self, task_id: str) -> bool:
         """See `Inspector`."""
-        return await self._do(calls.CANCEL, (task_id,), partial(self._cancelled, task_id))
+        return await self._do(calls.CANCEL, (task_id,), self._cancelled)
 
-    def _cancelled(self, task_id: str, reply: Any) -> bool:
+    def _cancelled(self, reply: Any) -> bool:
         happened, code, now, record = reply
         self._tell(happened)
         if code == 2:
-            task = snapshot(task_id.encode(), record)
+            task = snapshot(record)
             if self.events.observers:
                 self.events.task("cancel_requested", seconds(now), task)
-            self._asked(task_id, task.deliveries)
+            self._asked(task.id, task.deliveries)
         return bool(code)
 
     async def revoke(self, task_id: str) -> bool:
@@ -158,7 +155,7 @@ class RedisInspector:
         args = (task_id, -1 if capacity is None else capacity)
         while True:
             room = self._room.listen()
-            code, task = await self._do(calls.REPLAY, args, partial(self._replayed, task_id))
+            code, task = await self._do(calls.REPLAY, args, self._replayed)
             if code == 0:
                 raise UnknownTask(_no_letter(task_id), task_id)
             assert task is not None or code == 3
@@ -173,10 +170,10 @@ class RedisInspector:
             with trio.move_on_after(self._setting.poll):
                 await room()
 
-    def _replayed(self, task_id: str, reply: Any) -> tuple[int, Task | None]:
+    def _replayed(self, reply: Any) -> tuple[int, Task | None]:
         happened, code, _, record = reply
         self._tell(happened)
-        return code, snapshot(task_id.encode(), record) if record else None
+        return code, snapshot(record) if record else None
 
     async def purge(self, task_id: str) -> None:
         """See `Inspector`. `BrokerUnavailable`: done or not, and not again by itself."""
@@ -190,7 +187,7 @@ class RedisInspector:
         now, record = await self._ask(calls.LOOK, task_id)
         if not record:
             return None
-        return snapshot(task_id.encode(), record, self._keep_since(seconds(now)))
+        return snapshot(record, self._keep_since(seconds(now)))
 
     async def tasks(
         self,
@@ -207,7 +204,7 @@ class RedisInspector:
         code = -1 if state is None else STATES.index(state)
         now, rows = await self._ask(calls.TASKS, code, *flagged(type), *flagged(queue), limit)
         since = self._keep_since(seconds(now))
-        return [snapshot(task_id, record, since) for task_id, record in rows]
+        return [snapshot(row, since) for row in rows]
 
     async def dead_letters(
         self,
@@ -222,8 +219,8 @@ class RedisInspector:
         first = 0
         while True:
             now, rows, looked_at = await self._ask(calls.DEAD, first, _PAGE, *flagged(type))
-            for task_id, record in rows:
-                letter = dead_letter(snapshot(task_id, record))
+            for row in rows:
+                letter = dead_letter(snapshot(row))
                 if older_than and letter.died_at > seconds(now) - older_than:
                     continue
                 if error is None or error in str(letter.error):
@@ -266,9 +263,9 @@ class RedisInspector:
         now, everything, paused, rows = await self._ask(calls.LANES)
         lanes = [
             LaneCounts(
-                *names_in(lane),
+                *names_in(lane.decode()),
                 *(scheduled, ready, running),
-                bool(everything) or names_in(lane)[0].encode() in paused,
+                bool(everything) or names_in(lane.decode())[0].encode() in paused,
                 max(0.0, seconds(now) - seconds(oldest)) if oldest else None,
             )
             for lane, scheduled, ready, running, oldest in rows
@@ -320,7 +317,7 @@ class RedisInspector:
         open_, *paused = await self._ask(calls.DRAINED, int(told), *listed(types), *listed(queues))
         if paused:
             lane, task_id = paused
-            queue, type_ = names_in(lane)
+            queue, type_ = names_in(lane.decode())
             msg = (
                 f"queue {queue!r} is paused and holds tasks (task {task_id.decode()}, {type_}): "
                 "resume it before draining, or use shutdown()"

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, final
 
+import msgspec
+
 from .._broker import HistoryEntry
 from .._model import (
     ERRORS_KEPT,
@@ -29,6 +31,8 @@ from ._stored import (
     outcome_flags,
     trail,
 )
+
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 #: Between the parts of a lane's name.
 SEPARATOR: Final = "\x1f"
@@ -62,9 +66,9 @@ def lane_of(queue: str, type_: str) -> str:
     return f"{queue}{SEPARATOR}{type_}"
 
 
-def names_in(lane: bytes) -> tuple[str, str]:
+def names_in(lane: str) -> tuple[str, str]:
     """The queue and the type."""
-    queue, _, type_ = lane.decode().partition(SEPARATOR)
+    queue, _, type_ = lane.partition(SEPARATOR)
     return queue, type_
 
 
@@ -84,88 +88,128 @@ def _write_options(given: Options) -> str:
     return text
 
 
-def task_args(task: Task) -> tuple[Arg, ...]:
-    """What publish.lua takes of one task."""
-    given = task.options
-    return (
-        task.id,
-        lane_of(given.queue, task.type),
-        given.priority,
-        micros(given.delay),
-        "" if given.expires is None else micros(given.expires),
-        _write_options(given),
-        0 if given.key is None else 1,
-        given.key or "",
-        task.payload or b"",
-    )
+def pack_tasks(tasks: Sequence[Task]) -> list[Arg]:
+    """What publish.lua takes of tasks: one packed argument, and the payloads."""
+    rows = [
+        (
+            task.id,
+            lane_of(task.options.queue, task.type),
+            task.options.priority,
+            micros(task.options.delay),
+            -1 if task.options.expires is None else micros(task.options.expires),
+            _write_options(task.options),
+            False if task.options.key is None else task.options.key,
+        )
+        for task in tasks
+    ]
+    return [_pack(rows), *[task.payload or b"" for task in tasks]]
 
 
 # --- tasks on their way out ----------------------------------------------------------------------
 
-_read: dict[tuple[bytes, int, bytes], tuple[str, Options]] = {}
+
+class _Record(msgspec.Struct, array_like=True, gc=False):
+    """A record as it is stored: see _records.lua. False is nothing."""
+
+    state: int
+    fence: int
+    history: str
+    lane: str
+    seq: int
+    priority: int
+    accepted: int
+    options: str
+    payload: msgspec.Raw  # any bytes
+    key: str | bool
+    numbers: str | bool
+    asked: int | bool
+    holder: str | bool
+    waiters: str | bool
+    token: int | bool
+    ended_at: int | bool
+    outcome: str | bool
+    result: msgspec.Raw  # any bytes
+    unstored: int | bool
 
 
-def _read_options(
-    lane: bytes, priority: int, text: bytes, key: bytes | None
-) -> tuple[str, Options]:
+_unpack: Final = msgspec.msgpack.Decoder(_Record).decode
+#: How many bytes are before the text, by the first of them.
+_HEADS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+
+
+def _bytes(raw: msgspec.Raw) -> bytes | None:
+    """What a packed text says: Lua knows no bytes that are not text, and msgspec no such text."""
+    packed = bytes(raw)
+    first = packed[0]
+    if 0xA0 <= first <= 0xBF:
+        return packed[1:]
+    head = _HEADS.get(first)
+    return None if head is None else packed[head:]
+
+
+_read: dict[tuple[str, int, str], tuple[str, Options]] = {}
+
+
+def _read_options(record: _Record) -> tuple[str, Options]:
     """The type, and the options."""
-    found = _read.get((lane, priority, text)) if key is None else None
+    lane, priority, text, key = record.lane, record.priority, record.options, record.key
+    found = _read.get((lane, priority, text)) if key is False else None
     if found is None:
         queue, type_ = names_in(lane)
         timeout, expires, delay = json.loads(text)
-        held = None if key is None else key.decode()
+        held = key if isinstance(key, str) else None
         found = type_, options(queue, priority, timeout, expires, delay, held)
-        if key is None:
+        if held is None:
             if len(_read) >= 1_000:
                 _read.clear()
             _read[lane, priority, text] = found
     return found
 
 
-def _add_numbers(task: Task, text: bytes | None) -> None:
-    """Failures, and the trail of those that have one."""
-    if text is not None:
-        failures, losses, interruptions, snoozes, errors = text.split(b" ", 4)
-        task.failures = int(failures)
-        listed = errors.decode() or None
-        task.trail = trail(int(losses), int(interruptions), int(snoozes), listed)
-
-
-def claimed(row: Sequence[Any], expires: float) -> Lease:
-    """The lease of one task that claim.lua has taken."""
-    task_id, lane, seq, priority, accepted, text, fence, payload, key, numbers, asked = row
-    type_, given = _read_options(lane, priority, text, key)
+def _task(task_id: bytes, record: _Record, payload: bytes | None) -> Task:
+    type_, given = _read_options(record)
     task = Task(task_id.decode(), type_, (), {}, given)
-    task.order, task.payload, task.accepted_at = seq, payload, accepted / 1e6
-    task.state = State.RUNNING
-    task.deliveries = fence
-    _add_numbers(task, numbers)
-    task.lease = lease = Lease(task, fence, 0.0)
+    task.order, task.accepted_at = record.seq, record.accepted / 1e6
+    task.state = STATES[record.state]
+    task.deliveries = record.fence
+    task.payload = _bytes(record.payload) if payload is None else payload
+    if isinstance(record.numbers, str):
+        failures, losses, interruptions, snoozes, errors = record.numbers.split(" ", 4)
+        task.failures = int(failures)
+        task.trail = trail(int(losses), int(interruptions), int(snoozes), errors or None)
+    return task
+
+
+#: What the scripts answer of a task: its id, its record, its payload if that is long.
+Row = Sequence[Any]
+
+
+def claimed(row: Row, expires: float) -> Lease:
+    """The lease of one task that claim.lua has taken."""
+    task_id, packed, payload = row
+    record = _unpack(packed)
+    task = _task(task_id, record, payload)
+    task.lease = lease = Lease(task, record.fence, 0.0)
     lease.expires = expires
-    lease.cancel_requested = asked is not None  # of the holder before, who did not live to obey
+    lease.cancel_requested = bool(record.asked)  # of a holder who did not live to obey
     return lease
 
 
-def snapshot(task_id: bytes, record: Sequence[Any], keep_since: float = float("-inf")) -> Task:
+def snapshot(row: Row, keep_since: float = float("-inf")) -> Task:
     """The task as it is stored. A result that ended before ``keep_since`` is no longer kept."""
-    state, fence, _, lane, seq, priority, accepted, text, payload, key, numbers = record[:11]
-    type_, given = _read_options(lane, priority, text, key)
-    args, kwargs = decode_for_people(payload)
-    task = Task(task_id.decode(), type_, args, kwargs, given)
-    task.order, task.payload, task.accepted_at = seq, payload, seconds(accepted)
-    task.state = STATES[state]
-    task.deliveries = fence
-    _add_numbers(task, numbers)
-    ended_at, outcome, result, unstored = record[15:19]
-    if outcome is not None:
+    task_id, packed, payload = row
+    record = _unpack(packed)
+    task = _task(task_id, record, payload)
+    task.args, task.kwargs = decode_for_people(task.payload)
+    if isinstance(record.outcome, str):
+        ended_at = record.ended_at / 1e6
         if task.state is State.DEAD:
-            task.trace().died_at = seconds(ended_at)
-        kept = task.state is not State.SUCCEEDED or (
-            seconds(ended_at) > keep_since and unstored is None
-        )
-        kind, flags, duration, error = json.loads(outcome)
+            task.trace().died_at = ended_at
+        kept = task.state is not State.SUCCEEDED or (ended_at > keep_since and not record.unstored)
+        kind, flags, duration, error = json.loads(record.outcome)
         told = None if error is None else ErrorRecord(*error)
-        task.outcome = make_outcome(kind, flags, duration, told, result if kept else None)
+        result = _bytes(record.result) if kept else None
+        task.outcome = make_outcome(kind, flags, duration, told, result)
         task.outcome.stored = kept and not flags & UNSTORED
     return task
 
@@ -195,9 +239,9 @@ _ENTRIES: Final = {
 }
 
 
-def history(record: Sequence[Any]) -> list[HistoryEntry]:
+def history(row: Row) -> list[HistoryEntry]:
     """The entries of a task's history, oldest first."""
-    text = record[2].decode()
+    text = _unpack(row[1]).history
     entries: list[HistoryEntry] = []
     first = 0
     holders: dict[int, str] = {}
@@ -220,9 +264,12 @@ def history(record: Sequence[Any]) -> list[HistoryEntry]:
 
 @final
 class Numbers:
-    """What a task's numbers are after a settlement. The holder's copy is right while it holds."""
+    """What a task's numbers are after a settlement, but for a success, which changes none.
 
-    __slots__ = ("errors", "failures", "interruptions", "snoozes")
+    The holder's copy is right while it holds the lease. ``text``: as they are stored.
+    """
+
+    __slots__ = ("errors", "failures", "interruptions", "snoozes", "text")
 
     def __init__(self, settlement: Settlement) -> None:
         task, outcome, move = settlement.lease.task, settlement.outcome, settlement.move
@@ -236,24 +283,28 @@ class Numbers:
             self.interruptions += outcome.kind is not OutcomeKind.HANDED_BACK
         elif move is Move.SNOOZED:
             self.snoozes += 1
-        if outcome.error is not None and move is not Move.SUCCEEDED:
+        if outcome.error is not None:
             self.errors = (*self.errors, outcome.error)[-ERRORS_KEPT:]
+        losses = before.losses if before else 0
+        errors = encode_errors(self.errors) or ""
+        self.text = f"{self.failures} {losses} {self.interruptions} {self.snoozes} {errors}"
 
 
-def settlement_args(settlement: Settlement, numbers: Numbers | None) -> tuple[Arg, ...]:
-    """What settle.lua takes of one settlement. ``numbers``: ``None`` for a success."""
-    lease, result = settlement.lease, settlement.result
-    task = lease.task
-    extras = ""
-    if numbers is not None:
-        losses = task.trail.losses if task.trail else 0
-        errors = encode_errors(numbers.errors) or ""
-        extras = f"{numbers.failures} {losses} {numbers.interruptions} {numbers.snoozes} {errors}"
-    return (
-        *(task.id, task.order, lease.token, settlement.move.value, extras),
-        _write_outcome(settlement.outcome),
-        *(0 if result is None else 1, result or b"", micros(settlement.delay)),
-    )
+def pack_settlements(
+    settlements: Sequence[Settlement], after: Sequence[Numbers | None]
+) -> list[Arg]:
+    """What settle.lua takes: one packed argument, and the results. ``after``: see `Numbers`."""
+    rows = [
+        (
+            *(one.lease.task.id, one.lease.task.order, one.lease.token, one.move.value),
+            numbers is not None and numbers.text,
+            _write_outcome(one.outcome),
+            one.result is not None,
+            micros(one.delay),
+        )
+        for one, numbers in zip(settlements, after, strict=True)
+    ]
+    return [_pack(rows), *[one.result for one in settlements if one.result is not None]]
 
 
 def _write_outcome(outcome: Outcome) -> str:

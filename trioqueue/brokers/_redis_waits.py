@@ -175,13 +175,11 @@ class Ends:
             elif answer != 0:
                 self._deliver(task_id, answer, None, self._keep_since(now))
 
-    def _deliver(
-        self, task_id: str, record: Any, error: Exception | None, since: float = 0.0
-    ) -> None:
+    def _deliver(self, task_id: str, row: Any, error: Exception | None, since: float = 0.0) -> None:
         for waiter in self._waiters.pop(task_id, ()):
             waiter.error = error
-            if record is not None:
-                waiter.task = snapshot(task_id.encode(), record, since)
+            if row is not None:
+                waiter.task = snapshot(row, since)
             waiter.event.set()
         self._due.pop(task_id, None)
 

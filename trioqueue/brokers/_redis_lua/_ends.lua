@@ -5,6 +5,7 @@ local BATCH = 200 -- what time brings about is done in batches, so that nobody e
 -- What every end brings with it: those who wait are told, the key is free, there is room.
 local function ended(id, record)
   freed_room = true
+  sooner = math.min(sooner, now + math.min(TOMBSTONE, RETENTION))
   if record[KEY] then call('DEL', P .. ':u:' .. queue_of(record[LANE]) .. US .. record[KEY]) end
   if record[WAITERS] then
     for opening in string.gmatch(record[WAITERS], '%S+') do send(opening, 'e ' .. id) end
@@ -110,7 +111,19 @@ local function drop_result(id, record)
   change(id, record)
 end
 
+local function first_score(key)
+  return tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or math.huge
+end
+
+local function first_alarm()
+  local at = math.min(first_score(EXPIRING), first_score(SCHEDULED), first_score(LEASED),
+    first_score(ENDED) + TOMBSTONE)
+  if RETENTION < TOMBSTONE then at = math.min(at, first_score(KEPT) + RETENTION) end
+  return at
+end
+
 local function tend()
+  if now < alarm then return end
   for _, id in ipairs(up_to(EXPIRING, now)) do
     end_waiting(id, records[id], 'x', 'expired', S_EXPIRED)
   end
@@ -121,24 +134,23 @@ local function tend()
   end
   for _, id in ipairs(up_to(ENDED, now - TOMBSTONE)) do forget(id) end
   write_ready()
-end
-
-local function first_score(key)
-  return tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or math.huge
+  alarm = first_alarm()
+  alarm_changed = true
 end
 
 -- The time of the next thing to do, in microseconds from now; -1 is never. One opening, the warden,
 -- watches the clock for all; the others look now and then whether it is still there.
 local function next_alarm()
-  local at = math.min(first_score(EXPIRING), first_score(SCHEDULED), first_score(LEASED),
-    first_score(ENDED) + TOMBSTONE)
-  if RETENTION < TOMBSTONE then at = math.min(at, first_score(KEPT) + RETENTION) end
+  local at = math.min(alarm, sooner)
   local never = at == math.huge
   local watches_until = tonumber(meta[5]) or 0
   if warden and warden ~= ME and watches_until > now and is_there(warden) then
     return never and '-1' or string.format('%.0f', math.max(at, watches_until) - now + 1000)
   end
-  warden, alarm = ME, at
-  call('HSET', META, 'warden', ME, 'warden_until', now + 2 * POLL, 'alarm', never and '' or at)
+  if warden ~= ME or watches_until < now + POLL then
+    warden = ME
+    call('HSET', META, 'warden', ME, 'warden_until', now + 2 * POLL)
+  end
+  knows_alarm = true -- by the answer to this very script
   return never and '-1' or string.format('%.0f', math.max(0, at - now))
 end

@@ -63,7 +63,8 @@ local function finish()
   if emptied or operated or next(made_ready) or next(scheduled_in) then call_all(DRAINERS, 'd') end
   if freed_room then call_one(SUBMITTERS, 'f') end
   if sooner < alarm then
-    call('HSET', META, 'alarm', sooner)
-    if warden then send(warden, 'a') end
+    alarm, alarm_changed = sooner, true
+    if warden and not knows_alarm then send(warden, 'a') end
   end
+  if alarm_changed then call('HSET', META, 'alarm', string.format('%.0f', math.min(alarm, 2 ^ 53))) end
 end

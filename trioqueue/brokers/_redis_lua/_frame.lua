@@ -77,7 +77,9 @@ local meta = call('HMGET', META, 'counter', 'clock', 'paused', 'warden', 'warden
 local counter = tonumber(meta[1]) or 0
 local first_counter = counter
 local all_paused = meta[3] == '1'
-local warden, alarm = meta[4], tonumber(meta[6]) or math.huge
+local warden = meta[4]
+-- Before this there is nothing that time could bring about. Not known: look.
+local alarm = tonumber(meta[6]) or 0
 
 local function server_time()
   if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
@@ -98,6 +100,7 @@ do
       for _, id in ipairs(call('ZRANGEBYSCORE', LEASED, now + LEASE, '+inf')) do
         call('ZADD', LEASED, now + LEASE, id)
       end
+      alarm = 0
     end
   end
 end

@@ -3,6 +3,7 @@
 local moves, scheduled_in, running_in = {}, {}, {}
 local entering, made_ready, maybe_empty = {}, {}, {}
 local freed_room, operated, sooner = false, false, math.huge
+local alarm_changed, knows_alarm = false, false
 
 local function next_order()
   counter = counter + 1

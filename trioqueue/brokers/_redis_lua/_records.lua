@@ -12,7 +12,7 @@ local ENDED_AT, OUTCOME, RESULT, UNSTORED = 16, 17, 18, 19
 local S_SCHEDULED, S_READY, S_RUNNING, S_DEAD, S_SUCCEEDED = 0, 1, 2, 3, 4
 local S_CANCELLED, S_EXPIRED, S_PURGED = 5, 6, 8
 
-local records, changed, changed_ids = {}, {}, {}
+local records, packs, changed, changed_ids = {}, {}, {}, {}
 
 local function read_all(ids)
   local missing, keys = {}, {}
@@ -42,11 +42,21 @@ local function read(id)
 end
 
 local function change(id, record)
-  records[id] = record
+  records[id], packs[id] = record, nil
   if not changed[id] then
     changed[id] = true
     changed_ids[#changed_ids + 1] = id
   end
+end
+
+-- The record as bytes: what is stored, and what is answered. (No later change shows in it.)
+local function pack(id)
+  local packed = packs[id]
+  if not packed then
+    packed = cmsgpack.pack(records[id])
+    packs[id] = packed
+  end
+  return packed
 end
 
 local function write_records()
@@ -57,21 +67,18 @@ local function write_records()
       local record = records[id]
       if record then
         parts[#parts + 1] = TASK .. id
-        parts[#parts + 1] = cmsgpack.pack(record)
+        parts[#parts + 1] = pack(id)
       end
     end
     if #parts > 0 then call('MSET', unpack(parts)) end
   end
 end
 
--- All that is known of a task, as a copy that later changes leave alone.
+-- All that is known of a task: {id, record, the payload if it is long}. False if nothing is.
 local function snapshot(id)
   local record = read(id)
   if not record then return false end
-  local copy = {}
-  for n = 1, UNSTORED do copy[n] = record[n] end
-  if not copy[PAYLOAD] then copy[PAYLOAD] = call('GET', PAYLOADS .. id) end
-  return copy
+  return {id, pack(id), not record[PAYLOAD] and call('GET', PAYLOADS .. id)}
 end
 
 local function is_open(record)
@@ -111,5 +118,5 @@ end
 -- What happened to a task, for those who are told: a move, when, the task after it.
 local happened = {}
 local function note(move, id, always)
-  if OBSERVED or always then happened[#happened + 1] = {move, now_text, id, snapshot(id)} end
+  if OBSERVED or always then happened[#happened + 1] = {move, now_text, snapshot(id)} end
 end

@@ -1,7 +1,7 @@
 -- Take up to so many ready tasks, in order, looking only at those that may start.
 -- Arguments: the call's number, how many at most; types: how many; for each: name, room, limit of
 -- the whole fleet or -1; queues: a list or -1.
--- Answers: {what happened, leases, now, next alarm}; a lease: {id, record without a history}
+-- Answers: {what happened, leases, now, next alarm}; a lease: {id, record, the payload if it is long}
 local number, most = arg(), numeric()
 local room, limit = {}, {}
 for _ = 1, numeric() do
@@ -13,11 +13,6 @@ local allowed = {}
 for _, queue in ipairs(only or {}) do allowed[queue] = true end
 
 local leases = {}
-local function answer(id, record)
-  local payload = record[PAYLOAD] or call('GET', PAYLOADS .. id)
-  leases[#leases + 1] = {id, record[LANE], record[SEQ], record[PRIORITY], record[ACCEPTED],
-    record[OPTIONS], record[FENCE], payload, record[KEY], record[NUMBERS_], record[ASKED]}
-end
 
 -- The reply to this very claim was lost: what it took, as far as it is still held.
 local guard = P .. ':f:' .. ME
@@ -25,7 +20,9 @@ local before = call('GET', guard)
 if before and string.sub(before, 1, #number + 1) == number .. ' ' then
   for id in string.gmatch(string.sub(before, #number + 2), '[^\31]+') do
     local record = read(id)
-    if record and record[STATE] == S_RUNNING and record[HOLDER] == ME then answer(id, record) end
+    if record and record[STATE] == S_RUNNING and record[HOLDER] == ME then
+      leases[#leases + 1] = snapshot(id)
+    end
   end
   return {{}, leases, now_text, next_alarm()}
 end
@@ -85,7 +82,7 @@ if #taken > 0 then
     record[STATE], record[FENCE], record[HOLDER] = S_RUNNING, record[FENCE] + 1, ME
     add_entry(record, 'T', ME)
     change(id, record)
-    answer(id, record)
+    leases[#leases + 1] = snapshot(id)
   end
   for lane, ids in pairs(from_lane) do
     in_parts('ZREM', ready_key(lane), ids)

@@ -1,12 +1,12 @@
 -- Dead letters by order of death. Arguments: the first, how many, type flag, type.
--- Answers: {now, {{id, task}...}, how many were looked at}
+-- Answers: {now, the tasks, how many were looked at}
 local from, most, kind = numeric(), numeric(), optional()
 local answers = {}
 local ids = call('ZRANGE', DEAD_LETTERS, from, from + most - 1)
 read_all(ids)
 for _, id in ipairs(ids) do
   if not kind or type_of(records[id][LANE]) == kind then
-    answers[#answers + 1] = {id, snapshot(id)}
+    answers[#answers + 1] = snapshot(id)
   end
 end
 return {now_text, answers, #ids}

@@ -1,21 +1,22 @@
 -- Accept each task, unless its id is known or its key is held; all of them or, without room, none.
--- Arguments: the call's number, the capacity or -1, whether to wait for room; how many tasks; for
--- each: id, lane, priority, delay, seconds to expiry or '', options, key flag, key, payload.
--- Answers: {what happened, 'full', now} or {what happened, {for each: number, or 0, task, id}, now}
+-- Arguments: the call's number, the capacity or -1, whether to wait for room; the tasks, packed: for
+-- each {id, lane, priority, delay, time to expiry or -1, options, key or false}; and their payloads.
+-- Answers: {what happened, 'full', now} or {what happened, {for each: its number, or the task that is
+-- there already}, now}
 local LONG = 512 -- bytes of a payload that gets a key of its own: a record is written at each move
 local guard = P .. ':g:' .. ME .. ':' .. arg()
-local capacity, wait_for_room, length = numeric(), arg() == '1', numeric()
+local capacity, wait_for_room = numeric(), arg() == '1'
+local tasks = cmsgpack.unpack(arg())
+local ID, LANE_, PRIORITY_, DELAY, EXPIRES, OPTIONS_, KEY_ = 1, 2, 3, 4, 5, 6, 7
+local ids = {}
+for n, task in ipairs(tasks) do ids[n] = task[ID] end
 
-local tasks, ids = {}, {}
-for n = 1, length do
-  local task = {id = arg(), lane = arg(), priority = numeric(), delay = numeric(), expires = arg(),
-    options = arg(), key = optional(), payload = arg()}
-  if task.key then task.holder = P .. ':u:' .. queue_of(task.lane) .. US .. task.key end
-  tasks[n], ids[n] = task, task.id
+local function holder_of(task)
+  return P .. ':u:' .. queue_of(task[LANE_]) .. US .. task[KEY_]
 end
 
 local function is_there_already(task)
-  return read(task.id) and task.id or task.holder and call('GET', task.holder)
+  return read(task[ID]) and task[ID] or task[KEY_] and call('GET', holder_of(task))
 end
 
 -- The reply to this very publish was lost.
@@ -25,7 +26,7 @@ if before then
   for seq in string.gmatch(before, '%d+') do
     local task = tasks[#answers + 1]
     local known = seq == '0' and is_there_already(task)
-    answers[#answers + 1] = known and {0, snapshot(known), known} or {tonumber(seq)}
+    answers[#answers + 1] = known and snapshot(known) or tonumber(seq)
   end
   return {{}, answers, now_text}
 end
@@ -33,11 +34,12 @@ end
 local function is_full()
   local fresh, number = {}, 0
   for _, task in ipairs(tasks) do
-    local same = fresh[task.id] or task.holder and fresh[task.holder]
+    local holder = task[KEY_] and holder_of(task)
+    local same = fresh[task[ID]] or holder and fresh[holder]
     if not same and not is_there_already(task) then
       number = number + 1
-      fresh[task.id] = true
-      if task.holder then fresh[task.holder] = true end
+      fresh[task[ID]] = true
+      if holder then fresh[holder] = true end
     end
   end
   local room = capacity - open_tasks() - number
@@ -46,26 +48,26 @@ local function is_full()
   return false
 end
 
-local function accept(task)
-  local id, lane = task.id, task.lane
+local function accept(task, payload)
+  local id, lane, priority, delay, expires = unpack(task)
   local seq = next_order()
-  local delayed = task.delay > 0
-  local long = #task.payload > LONG
-  if long then call('SET', PAYLOADS .. id, task.payload) end
+  local delayed = delay > 0
+  local long = #payload > LONG
+  if long then call('SET', PAYLOADS .. id, payload) end
   change(id, {delayed and S_SCHEDULED or S_READY, 0, first_entry(delayed and 'e' or 's'), lane, seq,
-    task.priority, now, task.options, not long and task.payload, task.key or false, false, false,
+    priority, now, task[OPTIONS_], not long and payload, task[KEY_], false, false,
     false, false, false, false, false, false, false})
-  if task.holder then call('SET', task.holder, id) end
-  if task.expires ~= '' then
-    local at = now + tonumber(task.expires)
+  if task[KEY_] then call('SET', holder_of(task), id) end
+  if expires >= 0 then
+    local at = now + expires
     call('ZADD', EXPIRING, at, id)
     if at < sooner then sooner = at end
   end
   if delayed then
-    enter_scheduled(id, lane, now + task.delay)
+    enter_scheduled(id, lane, now + delay)
     count('delayed')
   else
-    enter_ready(id, lane, place(task.priority, seq))
+    enter_ready(id, lane, place(priority, seq))
     count('submitted')
   end
   return seq
@@ -81,8 +83,8 @@ end
 local answers, seqs = {}, {}
 for n, task in ipairs(tasks) do
   local known = is_there_already(task)
-  seqs[n] = known and 0 or accept(task)
-  answers[n] = known and {0, snapshot(known), known} or {seqs[n]}
+  seqs[n] = known and 0 or accept(task, ARGV[argument + n])
+  answers[n] = known and snapshot(known) or seqs[n]
 end
 finish()
 call('SET', guard, table.concat(seqs, ','), 'PX', 120000)

@@ -1,27 +1,22 @@
--- End leases, each if it is the current one. Arguments: how many; for each: id, number, token, move,
--- "failures losses interruptions snoozes errors" or '', outcome, result flag, result, delay.
+-- End leases, each if it is the current one. Arguments: the settlements, packed: for each {id, number,
+-- token, move, NUMBERS or false, OUTCOME, whether there is a result, delay}; and the results.
 -- Answers: {{for each: 1 done, 2 done before by another opening, 3 by this one, 0 not held}, now}
 local AFTER = {died = S_DEAD, cancelled = S_CANCELLED, succeeded = S_SUCCEEDED}
 local LETTERS = {died = 'F', cancelled = 'C', succeeded = 'K', released = 'G', retried = 'R',
   snoozed = 'Z'}
-local settlements, ids, codes = {}, {}, {}
-local over, kept, gone = {}, {}, {}
-
-for n = 1, numeric() do
-  settlements[n] = {id = arg(), seq = numeric(), token = numeric(), move = arg(), numbers = arg(),
-    outcome = arg(), result = optional(), delay = numeric()}
-  ids[n] = settlements[n].id
-end
+local settlements = cmsgpack.unpack(arg())
+local ids, codes, over, kept, gone = {}, {}, {}, {}, {}
+for n, one in ipairs(settlements) do ids[n] = one[1] end
 read_all(ids)
 
-local function give_back(id, record, one)
+local function give_back(id, record, move, delay)
   local lane = record[LANE]
-  if one.move == 'released' then
+  if move == 'released' then
     record[STATE] = S_READY
     enter_ready(id, lane, front(record[PRIORITY], record[SEQ]))
-  elseif one.delay > 0 then
+  elseif delay > 0 then
     record[STATE] = S_SCHEDULED
-    enter_scheduled(id, lane, now + one.delay)
+    enter_scheduled(id, lane, now + delay)
   else -- due at once: two moves in one
     count('due')
     record[STATE] = S_READY
@@ -30,16 +25,16 @@ local function give_back(id, record, one)
   end
 end
 
-local function conclude(id, record, one)
-  record[ENDED_AT], record[OUTCOME] = now, one.outcome
-  if one.move == 'died' then
+local function conclude(id, record, move, outcome, result)
+  record[ENDED_AT], record[OUTCOME] = now, outcome
+  if move == 'died' then
     bury(id, record)
   else
-    record[STATE] = AFTER[one.move]
+    record[STATE] = AFTER[move]
     drop_payload(id, record)
     over[#over + 1] = id
-    if one.result then
-      record[RESULT] = one.result
+    if result then
+      record[RESULT] = result
       kept[#kept + 1] = id
     end
   end
@@ -47,21 +42,26 @@ local function conclude(id, record, one)
 end
 
 local function settle(one)
-  local id = one.id
+  local id, seq, token, move, numbers, outcome, has_result, delay = unpack(one)
+  local result = has_result and arg()
   local record = records[id]
-  if not record or record[SEQ] ~= one.seq then return 0 end
-  if record[STATE] ~= S_RUNNING or record[FENCE] ~= one.token then
-    if record[TOKEN] ~= one.token then return 0 end
+  if not record or record[SEQ] ~= seq then return 0 end
+  if record[STATE] ~= S_RUNNING or record[FENCE] ~= token then
+    if record[TOKEN] ~= token then return 0 end
     return record[HOLDER] == ME and 3 or 2
   end
   gone[#gone + 1] = id
   shift(running_in, record[LANE], -1)
   maybe_empty[record[LANE]] = true
-  count(one.move)
-  record[TOKEN] = one.token
-  if one.numbers ~= '' then record[NUMBERS_] = one.numbers end
-  add_entry(record, LETTERS[one.move])
-  if AFTER[one.move] then conclude(id, record, one) else give_back(id, record, one) end
+  count(move)
+  record[TOKEN] = token
+  if numbers then record[NUMBERS_] = numbers end
+  add_entry(record, LETTERS[move])
+  if AFTER[move] then
+    conclude(id, record, move, outcome, result)
+  else
+    give_back(id, record, move, delay)
+  end
   change(id, record)
   return 1
 end

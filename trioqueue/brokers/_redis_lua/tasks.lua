@@ -1,5 +1,5 @@
 -- Tasks of one state, or the open ones, in order of acceptance. Arguments: state or -1, type flag,
--- type, queue flag, queue, how many. Answers: {now, {{id, task}...}}
+-- type, queue flag, queue, how many. Answers: {now, the tasks}
 -- Where a set is longer than this, only its first ones are looked at: a server does nothing else
 -- meanwhile.
 local MOST = 20000
@@ -32,5 +32,5 @@ if state == S_DEAD then walk(DEAD_LETTERS) end
 if state > S_DEAD then walk(ENDED, state) end
 table.sort(found, function(one, other) return one[1] < other[1] end)
 local answers = {}
-for n = 1, math.min(most, #found) do answers[n] = {found[n][2], snapshot(found[n][2])} end
+for n = 1, math.min(most, #found) do answers[n] = snapshot(found[n][2]) end
 return {now_text, answers}
