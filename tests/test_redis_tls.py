@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
-from tests.redis_server import RunningServer
+from tests.redis_server import RunningServer, fresh_name
 from tests.redis_tls import Certificate, TlsClient, TlsServer
+from trioqueue import TaskSet, open_queue
 
 pytestmark = pytest.mark.tls
 
@@ -70,3 +72,28 @@ def test_clients_may_have_to_show_who_they_are(own: Certificate, other: Certific
         for identity in None, own:
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 TlsClient(server.url(), own.context(identity=identity)).call("PING")
+
+
+tasks = TaskSet()
+
+
+@tasks.task
+async def double(number: int) -> int:
+    return 2 * number
+
+
+async def test_a_queue_works_over_tls(server: TlsServer, own: Certificate) -> None:
+    """With the authority that its URL names."""
+    url = server.url(fresh_name(), ca=str(own.certificate))
+    with trio.fail_after(20):
+        async with open_queue(tasks, workers=2, broker=url) as queue:
+            assert await (await queue.submit(double, 21)).result() == 42
+
+
+async def test_a_queue_shows_who_it_is(own: Certificate, other: Certificate) -> None:
+    """By the certificate and the key that its URL names."""
+    with TlsServer(own, clients=other) as server, trio.fail_after(20):
+        identity = {"cert": str(other.certificate), "key": str(other.key)}
+        url = server.url(ca=str(own.certificate), **identity)
+        async with open_queue(tasks, workers=2, broker=url) as queue:
+            assert await (await queue.submit(double, 21)).result() == 42
