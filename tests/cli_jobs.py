@@ -15,6 +15,7 @@ from trioqueue import Retry, TaskSet
 tasks = TaskSet(retry=Retry(attempts=2, initial=0.001))
 mail = TaskSet()
 empty = TaskSet()
+rare = TaskSet()
 not_tasks = [1, 2]
 
 
@@ -83,6 +84,19 @@ async def die(times: int) -> None:
             file.write("x")  # noqa: ASYNC232
         os.kill(os.getpid(), signal.SIGKILL)
     await trio.lowlevel.checkpoint()
+
+
+@rare.task(limit=2, scope="fleet")
+async def scarce(seconds: float = 3600.0) -> None:
+    """Note in the ledger when it begins and ends, whoever runs it."""
+    ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(ledger, f"began {os.getpid()}\n".encode())
+        tell("scarce began", os.getpid())
+        await trio.sleep(seconds)
+    finally:
+        os.write(ledger, f"ended {os.getpid()}\n".encode())
+        os.close(ledger)
 
 
 @tasks.task(queue="mail")

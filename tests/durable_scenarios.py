@@ -6,8 +6,9 @@ the laws are checked by the test queue.
 
 import itertools
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -22,6 +23,7 @@ from trioqueue import (
     TaskSet,
     TrioqueueError,
     current_task,
+    open_queue,
     open_sqlite_broker,
 )
 from trioqueue.testing import (
@@ -41,20 +43,27 @@ _FOLDER = TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) el
 _numbers = itertools.count()
 
 
-@asynccontextmanager
-async def fresh(tasks: TaskSet, **options: Any) -> AsyncIterator[Queue]:
-    """A test queue on a file that nobody has used before."""
+@contextmanager
+def new_file() -> Iterator[str]:
+    """The path of a file that nobody has used before."""
     path = os.path.join(_FOLDER.name, f"{next(_numbers)}.db")
     try:
+        yield path
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(path + suffix)
+
+
+@asynccontextmanager
+async def fresh(tasks: TaskSet, **options: Any) -> AsyncIterator[Queue]:
+    """A test queue on a new file."""
+    with new_file() as path:
         async with (
             open_sqlite_broker(path, synchronous="normal") as broker,
             open_test_queue(tasks, broker=broker, **options) as queue,
         ):
             yield queue
-    finally:
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(path + suffix)
 
 
 async def every_end():
@@ -147,4 +156,41 @@ async def handlers_that_submit():
         await queue.drain()
 
 
-ALL = (every_end, limits_and_lanes, stubborn_handlers, results_and_letters, handlers_that_submit)
+async def a_limit_of_two_queues():
+    """Without the laws: their ledger sees one queue, to which what the other runs still waits."""
+    tasks = TaskSet(retry=Retry(attempts=2, initial=0.3, jitter=0))
+    running: list[str] = []
+    most = 0
+
+    @tasks.task(limit=2, scope="fleet")
+    async def scarce() -> None:
+        nonlocal most
+        task = current_task()
+        running.append(task.id)
+        most = max(most, len(running))
+        try:
+            await trio.sleep(1)
+            if task.attempt == 1:
+                raise OSError("once")
+        finally:
+            running.remove(task.id)
+
+    try:
+        with new_file() as path:
+            async with (
+                open_sqlite_broker(path, synchronous="normal") as one,
+                open_sqlite_broker(path, synchronous="normal") as two,
+                open_test_queue(tasks, broker=one, workers=2, check=False) as queue,
+                open_queue(tasks, broker=two, workers=2, random=Random(0)),
+            ):
+                with target("submitter"):
+                    await queue.submit_many([scarce.bind() for _ in range(3)])
+                await queue.drain()
+    finally:
+        assert most <= 2, "however it ends"
+
+
+ALL = (
+    *(every_end, limits_and_lanes, stubborn_handlers, results_and_letters, handlers_that_submit),
+    a_limit_of_two_queues,
+)

@@ -54,6 +54,11 @@ async def quick(number: int) -> int:
     return number
 
 
+@tasks.task(limit=1)
+async def single(seconds: float) -> None:
+    await trio.sleep(seconds)
+
+
 @tasks.task
 async def stubborn(seconds: float) -> str:
     with trio.CancelScope(shield=True):
@@ -281,6 +286,32 @@ async def test_no_more_is_claimed_than_can_be_started(
         assert trio.current_time() == 10
 
 
+async def test_room_that_comes_about_during_a_claim_is_used(
+    path: Path, autojump_clock: MockClock
+) -> None:
+    """Of a type that the claim left out, by a worker that looked in vain meanwhile."""
+    claimed, answer = trio.Event(), trio.Event()
+    async with in_file(path, tasks) as queue:
+        await queue.submit_many([single.bind(1), single.bind(1)])
+        await wait_all_tasks_blocked()
+        broker: Any = queue.inspector
+        claim = broker.claim
+
+        async def slow_claim(*args: Any) -> Any:
+            claimed.set()
+            await answer.wait()
+            return await claim(*args)
+
+        vars(broker)["claim"] = slow_claim
+        handle = await queue.submit(quick, 7)
+        await claimed.wait()
+        assert await handle.cancel()
+        await trio.sleep(2)
+        answer.set()
+        await queue.drain()
+        assert trio.current_time() == 3
+
+
 async def test_a_hard_stop_keeps_the_leases_until_the_last_handler_has_ended(
     path: Path, autojump_clock: MockClock
 ) -> None:
@@ -388,7 +419,7 @@ async def test_workers_are_registered_and_say_goodbye(
         await trio.sleep(LEASE)
         (worker,) = await other.workers()
         assert (worker.workers, worker.running, worker.live) == (3, 1, True)
-        assert worker.types == ("quick", "rest", "stubborn")
+        assert worker.types == ("quick", "rest", "single", "stubborn")
         await queue.shutdown(0)
     async with in_file(path, tasks, workers=0) as queue:
         assert not any(worker.live for worker in await queue.inspector.workers())

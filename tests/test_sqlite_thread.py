@@ -17,6 +17,7 @@ import trio.testing
 
 from tests.sqlite_help import a_task, database, engine_of, outsider, take, verdict
 from trioqueue import BrokerFailed, BrokerUnavailable, InvalidTask, Move, UnknownTask
+from trioqueue._model import Lease
 from trioqueue.brokers._sqlite import SqliteBroker, open_sqlite_broker
 from trioqueue.brokers._sqlite_jobs import PROBES, VERBS
 
@@ -89,6 +90,25 @@ async def test_what_queues_up_while_a_transaction_runs_becomes_the_next_one(tmp_
         assert commits <= 2, "51 calls, and at most two transactions were not closed yet"
         assert (await broker.counts()).ready == 51
         assert gate.passed["publish:after-commit"] == 51, "each verb passes each point"
+
+
+async def test_claims_of_one_group_share_the_slots(tmp_path: Path) -> None:
+    """Each counts what the ones before it in the same transaction have taken."""
+    async with gated(tmp_path, "publish:before-commit") as (broker, gate):
+        broker.limit_fleet({"a": 3})
+        taken: list[Lease] = []
+
+        async def claim() -> None:
+            taken.extend(await broker.claim({"a": 2}, 2))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(broker.publish, [a_task(number) for number in range(9)])
+            await gate.reached.wait()
+            for _ in range(4):
+                nursery.start_soon(claim)
+            await trio.testing.wait_all_tasks_blocked()
+            gate.open()
+        assert len(taken) == 3
 
 
 async def test_a_job_that_fails_fails_alone(tmp_path: Path) -> None:

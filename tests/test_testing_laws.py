@@ -260,6 +260,11 @@ OBEDIENT = [
         [*submitted("t"), *submitted("u", type="b"), *started("u", type="b", full=["a"])],
         {"limits": {"a": 1}},
     ),
+    # Nor is it sure to have any while its limit counts what others hold.
+    (
+        [*submitted("t"), *submitted("u", type="b"), *started("u", type="b")],
+        {"limits": {"a": 1}, "elsewhere": True, "fleet": frozenset({"a"})},
+    ),
     # A lost lease is over before its handler is; what that one returns counts for nothing.
     (
         [

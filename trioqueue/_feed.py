@@ -11,7 +11,7 @@ are settled, and only then renewal ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, final
 
@@ -41,13 +41,17 @@ LOOK: Final = 60.0
 @final
 @protected
 class RemoteFeed:
-    """See `Feed`. ``record``: how this worker process registers itself."""
+    """See `Feed`. ``record``: how this worker process registers itself.
+
+    ``limits``: of which types only so many may run in the whole fleet.
+    """
 
     def __init__(
         self,
         broker: RemoteBroker,
         codec: Codec,
         queues: Collection[str] | None,
+        limits: Mapping[str, int],
         record: WorkerRecord,
     ) -> None:
         self.events = broker.events
@@ -55,6 +59,7 @@ class RemoteFeed:
         self._broker = broker
         self._codec = codec
         self._queues = queues
+        self._limits = limits
         self._consumer: Consumer | None = None
         self._committer = Committer(broker, self._on_dead)
         self._keeper = Keeper(broker, record, self._committer.leases, self._on_lost)
@@ -65,6 +70,7 @@ class RemoteFeed:
         self._fetched = trio.Event()  # the fetcher has ended
         self._pause = trio.CancelScope()  # of the fetcher, until something is ready
         self._left_out = False  # there was no room for some type in the last claim
+        self._missed = False  # a worker has looked in vain while it was under way
         self._held_back = False
         self.over: Final = Until("the workers of this queue have ended")  # and told everything
         self._known: Collection[str] = ()
@@ -159,6 +165,7 @@ class RemoteFeed:
         self._consumer = consumer
         self._known = consumer.room().keys()
         self._broker.watch(self._on_cancel, consumer.on_dead)
+        self._broker.limit_fleet(self._limits)
         keeping = trio.CancelScope(shield=True)
         async with open_bare_nursery() as nursery:
             nursery.start_soon(self._keep, keeping, name="trioqueue keeper")
@@ -220,17 +227,34 @@ class RemoteFeed:
         idle = self._consumer.free() - len(self._hand)
         if idle <= 0:
             return ()
-        most = idle + self._pace.ahead(trio.current_time())
-        leases = await self._broker.claim(room, most, self._queues)
+        ahead = self._pace.ahead(trio.current_time())
+        # A slot of the whole fleet must not lie in hand here while somebody else could use it: what
+        # is claimed ahead is claimed apart, and only if no task that takes one was up.
+        apart = ahead if self._limits else 0
+        most = idle + ahead - apart
+        leases = await self._take(room, room, most)
         self._pace.deal(trio.current_time())
+        taken = len(leases)
+        if apart and taken == most and not any(one.task.type in self._limits for one in leases):
+            free = {name: count for name, count in room.items() if name not in self._limits}
+            taken += len(await self._take(room, free, apart))
+            most += apart
+        if taken >= most or (self._left_out and self._missed):
+            return ()
+        return [name for name, count in room.items() if count > 0]
+
+    async def _take(
+        self, room: dict[str, int], among: Mapping[str, int], most: int
+    ) -> Sequence[Lease]:
+        """Claim up to ``most`` of the types in ``among``, and deal them; less ``room`` is left."""
+        leases = await self._broker.claim(among, most, self._queues)
+        self._missed = self._wanted.is_set()
         for lease in leases:
             room[lease.task.type] -= 1
         self._left_out = any(count <= 0 for count in room.values())
         self._pause = trio.CancelScope()
         self._deal(leases)
-        if len(leases) >= most:
-            return ()
-        return [name for name, count in room.items() if count > 0]
+        return leases
 
     def _deal(self, leases: Iterable[Lease]) -> None:
         """Take leases in hand; what cannot be decoded is dead, and the others go on."""

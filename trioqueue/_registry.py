@@ -11,7 +11,7 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, final, overload
 
 from ._checks import (
     UNSET,
@@ -53,6 +53,17 @@ def _check_handler(handler: object, name: str | None) -> str:
     return check_name("name", chosen)
 
 
+def _check_scope(scope: object, limit: int | None) -> Literal["process", "fleet"]:
+    """Where a limit counts: in each process by itself, or in all that share a broker."""
+    if not isinstance(scope, str) or scope not in {"process", "fleet"}:
+        msg = f"scope must be 'process' or 'fleet', not {scope!r}"
+        raise InvalidTask(msg)
+    if scope == "fleet" and limit is None:
+        msg = "scope='fleet' says where a limit counts, and there is none: pass limit= as well"
+        raise InvalidTask(msg)
+    return "fleet" if scope == "fleet" else "process"
+
+
 @final
 class Call(Generic[R]):
     """A task type with its arguments, checked: what ``bind`` returns and ``submit_many`` takes."""
@@ -73,8 +84,8 @@ class Call(Generic[R]):
 class TaskType(Generic[P, R]):
     """A registered handler and its policy. Made by ``@tasks.task``; callable as the function.
 
-    ``limit``: how many may run at once (``None``: as many as there are workers). ``timeout``:
-    seconds for one attempt (``None``: without).
+    ``limit``: how many may run at once (``None``: as many as there are workers); ``scope``: in each
+    process, or in the whole fleet. ``timeout``: seconds for one attempt (``None``: without).
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class TaskType(Generic[P, R]):
         queue: str = "default",
         timeout: float | None = None,
         limit: int | None = None,
+        scope: Literal["process", "fleet"] = "process",
         retry: Retry | None = None,
         priority: int = DEFAULT_PRIORITY,
         expires: float | None = None,
@@ -94,6 +106,7 @@ class TaskType(Generic[P, R]):
         self.handler: Final = handler
         self.is_async: Final = is_async(handler)
         self.limit: Final = None if limit is None else check_count("limit", limit, 1)
+        self.scope: Final = _check_scope(scope, limit)
         self.retry: Final = Retry() if retry is None else check_type("retry", retry, Retry)
         self.options: Final = make_options(
             Options(), queue=queue, priority=priority, timeout=timeout, expires=expires
@@ -245,6 +258,7 @@ class TaskSet:
         queue: str = "default",
         timeout: float | None | Unset = UNSET,
         limit: int | None = None,
+        scope: Literal["process", "fleet"] = "process",
         retry: Retry | None = None,
         priority: int = DEFAULT_PRIORITY,
         expires: float | None = None,
@@ -257,15 +271,17 @@ class TaskSet:
         queue: str = "default",
         timeout: float | None | Unset = UNSET,
         limit: int | None = None,
+        scope: Literal["process", "fleet"] = "process",
         retry: Retry | None = None,
         priority: int = DEFAULT_PRIORITY,
         expires: float | None = None,
     ) -> Any:
         """Register a function as a task type. Used bare, or with the type's policy.
 
-        ``timeout``: seconds for one attempt. ``limit``: how many run at once. ``retry``: see
-        `Retry`. ``queue``, ``priority``, ``expires``: the defaults of its tasks. ``name``: the
-        function's own unless given.
+        ``timeout``: seconds for one attempt. ``limit``: how many run at once; with the ``scope``
+        "fleet": in all processes and queues that share a broker, counted when a task is claimed.
+        ``retry``: see `Retry`. ``queue``, ``priority``, ``expires``: the defaults of its tasks.
+        ``name``: the function's own unless given.
 
         Raises `InvalidTask` for a value that cannot be, a duplicate name, or something that is not
         a function.
@@ -275,6 +291,7 @@ class TaskSet:
             "queue": queue,
             "timeout": self.timeout if timeout is UNSET else timeout,
             "limit": limit,
+            "scope": scope,
             "retry": self.retry if retry is None else retry,
             "priority": priority,
             "expires": expires,

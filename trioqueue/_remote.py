@@ -23,6 +23,15 @@ from ._until import Ended, Until
 _CLOSED: Final = "the queue is closed: it accepts no new tasks"
 
 
+def _fleet_limits(types: Mapping[str, TaskType[..., Any]]) -> dict[str, int]:
+    """How many of a type may run in all processes together, of those that say so."""
+    return {
+        name: task_type.limit
+        for name, task_type in types.items()
+        if task_type.scope == "fleet" and task_type.limit is not None
+    }
+
+
 @final
 @protected
 class Remote:
@@ -46,6 +55,7 @@ class Remote:
             broker,
             codec,
             queues,
+            _fleet_limits(types),
             WorkerRecord(
                 broker.identity,
                 platform.node(),

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.mutants._mutant import Mutant
 
+_CASES: Final = "test_conformance_sqlite.py::TestSqliteBroker::test_"
 _TESTS: Final = ("test_broker_machine.py::TestBriefly", "test_broker_machine.py::TestAtLength")
 
 SQLITE: Final = (
@@ -55,6 +56,47 @@ SQLITE: Final = (
         '"AND',
         "life cycle",
         _TESTS,
+    ),
+    # --- limits in the whole fleet -----------------------------------------------------------
+    Mutant(
+        "a file does not count what others hold",
+        "brokers/_sqlite_fleet.py",
+        "            free[type_] -= running\n",
+        "            pass\n",
+        "limits hold",
+        (f"{_CASES}all_openings_together_hold_no_more_than_the_limit",),
+    ),
+    Mutant(
+        "a file counts slots by the last lane alone",
+        "brokers/_sqlite_fleet.py",
+        "            free[type_] -= running\n",
+        "            free[type_] = limits[type_] - running\n",
+        "limits hold",
+        (f"{_CASES}the_limit_holds_over_all_queues",),
+    ),
+    Mutant(
+        "claims of one transaction do not see each other",
+        "brokers/_sqlite_moves.py",
+        "    tx.write_lanes()  # with",
+        "    tx.write_lanes() if not limits else None  # with",
+        "limits hold",
+        ("test_sqlite_thread.py::test_claims_of_one_group_share_the_slots",),
+    ),
+    Mutant(
+        "who waits for a slot is not told when it is free",
+        "brokers/_sqlite_engine.py",
+        "if (ready or (wait.slots and tx.freed)) if wait.kind",
+        "if ready if wait.kind",
+        "work conservation",
+        (f"{_CASES}who_waits_in_the_same_opening_is_told_of_a_free_slot",),
+    ),
+    Mutant(
+        "a full type wakes who waits, again and again",
+        "brokers/_sqlite_look.py",
+        "if free.get(lane.type, 1) > 0",
+        "if free.get(lane.type, 1) > -9",
+        "fairness",
+        (f"{_CASES}ready_tasks_of_a_full_type_do_not_make_anybody_spin",),
     ),
     # --- leases ------------------------------------------------------------------------------
     Mutant(

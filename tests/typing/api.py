@@ -67,7 +67,7 @@ def plain(a: int, b: float = 0.5) -> float:
     return a + b
 
 
-@tasks.task(queue="mail", name="post", priority=7, expires=60.0)
+@tasks.task(queue="mail", name="post", priority=7, expires=60.0, limit=2, scope="fleet")
 def post(text: str) -> bytes:
     return text.encode()
 
@@ -80,6 +80,7 @@ assert_type(resize.name, str)
 TaskSet(lifespan=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 TaskSet(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 tasks.task(timeuot=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+tasks.task(limit=4, scope="flete")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 tasks.task(limit="4")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 Retry(on=ValueError("x"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -212,6 +212,10 @@ def order(history: History) -> Iterator[str]:
 
 
 def _claimed_in_full(history: History, book: Book) -> frozenset[str]:
-    """The types of which as many are claimed, and not settled, as may run at once."""
+    """The types of which as many are claimed, and not settled, as may run at once.
+
+    And those that may be full by what others hold, and are passed over by claims ahead.
+    """
     claimed = Counter(account.type for account in book.in_state(State.RUNNING))
-    return frozenset(name for name, limit in history.limits.items() if claimed[name] >= limit)
+    full = {name for name, limit in history.limits.items() if claimed[name] >= limit}
+    return history.fleet | full

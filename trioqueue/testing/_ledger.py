@@ -196,6 +196,8 @@ class Ledger:
         # From what was registered, not from the pool's own limiters: a wrong one would vouch for
         # itself.
         history.limits = {t.name: t.limit for t in queue._tasks if t.limit is not None}
+        if history.elsewhere:
+            history.fleet = frozenset(t.name for t in queue._tasks if t.scope == "fleet")
         Shadow(self, queue)
 
     @contextmanager
