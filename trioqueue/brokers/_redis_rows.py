@@ -125,7 +125,6 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     asked: int | bool
     holder: str | bool
     waiters: str | bool
-    token: int | bool
     ended_at: int | bool
     outcome: str | bool
     result: msgspec.Raw  # any bytes

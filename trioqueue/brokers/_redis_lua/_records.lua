@@ -3,10 +3,10 @@
 -- What a record has where. SEQ is the number in order of acceptance; FENCE the deliveries; NUMBERS
 -- "{failures} {losses} {interruptions} {snoozes} {errors as JSON}"; PAYLOAD false if it is long or
 -- over; OUTCOME as JSON, UNSTORED once its result is kept no more; WAITERS openings that wait for
--- its end; TOKEN the fence of the lease that was settled last. False is nothing.
+-- its end. False is nothing.
 local STATE, FENCE, HISTORY, LANE, SEQ, PRIORITY, ACCEPTED, OPTIONS = 1, 2, 3, 4, 5, 6, 7, 8
-local PAYLOAD, KEY, NUMBERS_, ASKED, HOLDER, WAITERS, TOKEN = 9, 10, 11, 12, 13, 14, 15
-local ENDED_AT, OUTCOME, RESULT, UNSTORED = 16, 17, 18, 19
+local PAYLOAD, KEY, NUMBERS_, ASKED, HOLDER, WAITERS = 9, 10, 11, 12, 13, 14
+local ENDED_AT, OUTCOME, RESULT, UNSTORED = 15, 16, 17, 18
 
 -- The states are numbers, in the order of STATES in _redis_rows.py.
 local S_SCHEDULED, S_READY, S_RUNNING, S_DEAD, S_SUCCEEDED = 0, 1, 2, 3, 4
@@ -113,6 +113,13 @@ local function add_entry(record, letter, opening)
     text = string.sub(text, 1, first - 1) .. string.sub(text, cut)
   end
   record[HISTORY] = text
+end
+
+-- Who has settled the lease with this fence, as far as the history goes back: what its holder did is
+-- written large.
+local function settled_by(record, fence)
+  if not string.find(record[HISTORY] .. ',', ',[KRZGFC]%-?%d+%.' .. fence .. ',') then return nil end
+  return string.match(record[HISTORY], ',T%-?%d+%.' .. fence .. '%.(%x+)')
 end
 
 -- What happened to a task, for those who are told: a move, when, the task after it.

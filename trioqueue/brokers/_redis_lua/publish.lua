@@ -56,7 +56,7 @@ local function accept(task, payload)
   if long then call('SET', PAYLOADS .. id, payload) end
   change(id, {delayed and S_SCHEDULED or S_READY, 0, first_entry(delayed and 'e' or 's'), lane, seq,
     priority, now, task[OPTIONS_], not long and payload, task[KEY_], false, false,
-    false, false, false, false, false, false, false})
+    false, false, false, false, false, false})
   if task[KEY_] then call('SET', holder_of(task), id) end
   if expires >= 0 then
     local at = now + expires

@@ -47,14 +47,13 @@ local function settle(one)
   local record = records[id]
   if not record or record[SEQ] ~= seq then return 0 end
   if record[STATE] ~= S_RUNNING or record[FENCE] ~= token then
-    if record[TOKEN] ~= token then return 0 end
-    return record[HOLDER] == ME and 3 or 2
+    local settler = settled_by(record, token)
+    return not settler and 0 or settler == ME and 3 or 2
   end
   gone[#gone + 1] = id
   shift(running_in, record[LANE], -1)
   maybe_empty[record[LANE]] = true
   count(move)
-  record[TOKEN] = token
   if numbers then record[NUMBERS_] = numbers end
   add_entry(record, LETTERS[move])
   if AFTER[move] then
