@@ -19,7 +19,16 @@ ENTRY = re.compile(
 )
 #: Their methods are for brokers' authors, or for the toolkit's own wrappers.
 UNLISTED = {
-    *("MemoryBroker", "SqliteBroker", "Broker", "RemoteBroker", "Emitter", "Task", "Lease"),
+    *(
+        "MemoryBroker",
+        "SqliteBroker",
+        "RedisBroker",
+        "Broker",
+        "RemoteBroker",
+        "Emitter",
+        "Task",
+        "Lease",
+    ),
     *("Settlement", "JsonFormatter"),
 }
 UNLISTED_METHODS = {

@@ -14,6 +14,7 @@ The layers, imports running downwards only::
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._broker import Broker as Broker
@@ -82,28 +83,37 @@ from .brokers._memory import MemoryBroker as MemoryBroker
 from .brokers._memory import open_memory_broker as open_memory_broker
 
 if TYPE_CHECKING:
+    from .brokers._redis import RedisBroker as RedisBroker
+    from .brokers._redis_address import RedisAddress as RedisAddress
+    from .brokers._redis_open import open_redis_broker as open_redis_broker
     from .brokers._sqlite import SqliteBroker as SqliteBroker
     from .brokers._sqlite import open_sqlite_broker as open_sqlite_broker
 
 __version__ = "0.1.0"
 
-#: From a module that is imported at its first use: programs in memory do without.
-_LATER = {"SqliteBroker", "open_sqlite_broker"}
+#: Name -> the module that it is imported from at its first use: programs in memory do without.
+_LATER = {
+    "RedisAddress": "_redis_address",
+    "RedisBroker": "_redis",
+    "SqliteBroker": "_sqlite",
+    "open_redis_broker": "_redis_open",
+    "open_sqlite_broker": "_sqlite",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    module = _LATER.get(name)
+    if module is None:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from .brokers import _sqlite
-
-    globals().update({each: getattr(_sqlite, each) for each in _LATER})
+    found = getattr(import_module(f"{__name__}.brokers.{module}"), name)
+    globals()[name] = found
     _speak_of_the_package()
-    return globals()[name]
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER} - {"Any", "TYPE_CHECKING"})
+    return sorted({*globals(), *_LATER} - {"Any", "TYPE_CHECKING", "import_module"})
 
 
 def _speak_of_the_package() -> None:

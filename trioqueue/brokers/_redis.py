@@ -12,19 +12,16 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
-from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import Any, Final, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._broker import WorkerRecord
-from .._checks import check_count, check_name, check_seconds
 from .._errors import BrokerUnavailable, InvalidTask, QueueClosed, QueueFull
 from .._events import logger
 from .._ki import protected
 from .._model import (
-    MAX_LOSSES,
     TERMINAL,
     Lease,
     Move,
@@ -41,14 +38,8 @@ from ._redis_inspector import RedisInspector, listed
 from ._redis_line import Arg, Line
 from ._redis_rows import Numbers, claimed, pack_settlements, pack_tasks, seconds, snapshot
 from ._redis_waits import Ends, Stands
-from ._since_boot import since_boot
 from ._stored import encode_worker, note_error, refresh
 
-if TYPE_CHECKING:
-    from ._redis_address import RedisAddress
-
-#: As in a file: so that a handler is cancelled before anybody else may have the task.
-_MARGIN: Final = 0.05
 #: Exceptions kept of handlers that failed here, without tracebacks: for those who ask soon.
 _RAISED_KEPT: Final = 256
 #: Tasks in one publish: the server does nothing else meanwhile, for some 10 us each.
@@ -226,7 +217,7 @@ class RedisBroker(RedisInspector):
 
     def _claimed_for_nobody(self, expires: float, reply: Any) -> None:
         """The claim was cancelled before its reply came: others are to have the tasks at once."""
-        leases = self._claimed(expires, reply)
+        leases = [] if reply is None else self._claimed(expires, reply)
         if leases:
             self._nursery.start_soon(self._give_back, leases)
         else:
@@ -439,7 +430,7 @@ _AFTER: Final = {
 }
 
 
-# --- opening -------------------------------------------------------------------------------------
+# --- life ----------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -456,64 +447,3 @@ async def serve_line(line: Line, setting: calls.Setting) -> AsyncGenerator[Redis
             with trio.move_on_after(setting.lease / 3, shield=True):
                 await broker.tie_up()
             nursery.cancel_scope.cancel(reason="the broker's block was left")
-
-
-@asynccontextmanager
-@enable_ki_protection
-async def open_redis_broker(
-    address: str | RedisAddress,
-    *,
-    queue: str = "default",
-    lease: float = 30.0,
-    retention: float = 86_400.0,
-    max_losses: int = MAX_LOSSES,
-    capacity: int | None = None,
-    full: Literal["wait", "refuse"] = "wait",
-    replicas: int = 0,
-    timeout: float = 5.0,  # noqa: ASYNC109 - of each call, not of this one
-) -> AsyncGenerator[RedisBroker]:
-    """Open the broker named ``queue`` on a Redis (7 or later) or Valkey server.
-
-    ``address``: ``"redis://[user:password@]host[:port][/db]"``, or ``rediss://``,
-    ``redis+sentinel://``, ``redis+cluster://``, ``redis+unix://``. ``queue``: two names on one
-    server share nothing; all keys of one begin with ``tq:{name}``. ``lease``: seconds after which a
-    task is given to somebody else if its worker does not renew it. ``retention``: seconds for which
-    results are kept. ``max_losses``: a task whose lease was lost more often is a dead letter.
-    ``capacity``: how many tasks may be open; then a publish waits for room, or, with
-    ``full="refuse"``, raises `QueueFull`. ``replicas``: a publish or settle returns only after so
-    many replicas have it. ``timeout``: seconds that any call may take, repeats and reconnects
-    included; then it is a `BrokerUnavailable`.
-
-    Raises `InvalidTask` for a value that cannot be, and `BrokerFailed` or `BrokerUnavailable` if
-    the server cannot be used. Neither half of the block takes longer than the timeout.
-    """
-    from ._redis_address import RedisAddress, parse_redis_address
-
-    where = address if isinstance(address, RedisAddress) else parse_redis_address(address)
-    check_name("queue", queue)
-    if "{" in queue or "}" in queue:
-        msg = f"the name of a queue on Redis must not have braces in it: {queue!r}"
-        raise InvalidTask(msg)
-    check_seconds("lease", lease, zero=False)
-    check_seconds("retention", retention)
-    check_seconds("timeout", timeout, zero=False)
-    check_count("max_losses", max_losses, 0)
-    check_count("replicas", replicas, 0)
-    if capacity is not None:
-        check_count("capacity", capacity, 1)
-    if full not in {"wait", "refuse"}:
-        msg = f"full must be 'wait' or 'refuse', not {full!r}"
-        raise InvalidTask(msg)
-    from ._redis_wire import open_wire
-
-    setting = calls.Setting(
-        *(token_hex(8), lease, _MARGIN * lease, retention, max_losses, capacity),
-        *(full == "wait", since_boot),
-    )
-    async with (
-        open_wire(
-            where, name=queue, identity=setting.identity, deadline=timeout, replicas=replicas
-        ) as line,
-        serve_line(line, setting) as broker,
-    ):
-        yield broker

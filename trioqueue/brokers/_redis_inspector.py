@@ -68,7 +68,12 @@ class RedisInspector:
         """Run a script; ``done(reply)`` tells of it, also if the caller was cancelled meanwhile."""
         observed = bool(self.events.observers)
         head = self._setting.head(observed=observed, cluster=self._line.cluster)
-        return done(await self._line.run(script, (*head, *args), done))
+
+        def abandoned(reply: Any) -> None:
+            if reply is not None:
+                done(reply)
+
+        return done(await self._line.run(script, (*head, *args), abandoned))
 
     async def _ask(self, script: Script, *args: Arg) -> Any:
         """Run a script that changes nothing."""

@@ -79,8 +79,8 @@ class Line(Protocol):
         server was not reached, did not answer in time, or says that it cannot at the moment, and
         `BrokerFailed` if somebody has to look at it.
 
-        Cancelled: it was run, or not, or will be yet. A reply that comes after that is handed to
-        ``abandoned``.
+        Cancelled: it was run, or not, or will be yet. The reply that comes after that is handed to
+        ``abandoned``, or ``None`` once it is clear that none will come.
         """
         ...
 

@@ -76,7 +76,7 @@ class RedisStore:
 
     def open(self, address: str, lease: float) -> AbstractAsyncContextManager[RemoteBroker]:
         """See `Store`."""
-        from ...brokers._redis import open_redis_broker
+        from ...brokers._redis_open import open_redis_broker
 
         return open_redis_broker(address, lease=lease, timeout=lease, max_losses=MAX_LOSSES)
 
