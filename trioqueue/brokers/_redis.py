@@ -354,7 +354,9 @@ class RedisBroker(RedisInspector):
         happened, found, _, alarm = reply
         self._tell(happened)
         delay = int(alarm) / 1e6
-        self._set_alarm(self._setting.poll if delay < 0 else min(delay, self._setting.poll))
+        # Longer than who waits for ready tasks does between two looks, which are as good.
+        longest = 1.5 * self._setting.poll
+        self._set_alarm(longest if delay < 0 else min(delay, longest))
         return bool(found)
 
     def _set_alarm(self, delay: float) -> None:
