@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from trioqueue.brokers._findings import Finding, Level, size, worst
-from trioqueue.brokers._redis_check import RedisFacts, check_redis
+from trioqueue.brokers._redis_check import RedisFacts, check_identity, check_redis
 
 INFO = {
     "redis_version": "7.2.4",
@@ -54,9 +54,13 @@ def with_config(**changes: str) -> RedisFacts:
     return replace(GOOD, config=CONFIG | {name.replace("_", "-"): v for name, v in changes.items()})
 
 
+def check_all(facts: RedisFacts) -> list[Finding]:
+    return [*check_identity(facts), *check_redis(facts)]
+
+
 def found(facts: RedisFacts) -> dict[str, Finding]:
     """By name, of which none is there twice."""
-    findings = list(check_redis(facts))
+    findings = list(check_all(facts))
     by_name = {finding.name: finding for finding in findings}
     assert len(by_name) == len(findings)
     return by_name
@@ -242,6 +246,10 @@ CASES = {
     "far away": (replace(GOOD, skew=1.5, skew_error=1.0), "clock", Level.OK, ["2,500 ms"]),
     "slow": (replace(GOOD, round_trip=0.03), "latency", Level.WARNING, ["30 ms", "batches"]),
     "of a version": (replace(GOOD, data_version="1"), "data", Level.OK, ["1 dead, version 1"]),
+    "of a newer one": (
+        *(replace(GOOD, data_version="2"), "data", Level.PROBLEM),
+        ["newer trioqueue", "upgrade"],
+    ),
     "empty": (replace(GOOD, counts={"ready": 0}), "data", Level.OK, ["empty; 17 keys"]),
 }
 
@@ -278,7 +286,7 @@ def test_what_cannot_be_read_is_said():
     assert "CONFIG GET cannot be read" in found(replace(GOOD, config=None))["unknown"].says
     nothing = replace(GOOD, config=None, info={})
     assert "INFO and CONFIG GET cannot" in found(nothing)["unknown"].says
-    assert worst(check_redis(nothing)) is Level.WARNING
+    assert worst(check_all(nothing)) is Level.WARNING
     assert worst([]) is Level.OK
 
 

@@ -8,63 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 import trioqueue
 from tests.redis_broker import open_virtual
-from tests.redis_client import ReplyError
-from tests.redis_inline import InlineLine
+from tests.redis_cluster import Cluster, Replicated
 from tests.redis_server import Redis, Server
-from trioqueue import BrokerFailed
 from trioqueue.brokers import _redis_facts
 from trioqueue.brokers._findings import Finding, Level
-from trioqueue.brokers._redis_calls import Setting
-from trioqueue.brokers._redis_check import check_redis
-from trioqueue.brokers._redis_facts import gather
-from trioqueue.brokers._redis_line import Arg
 from trioqueue.brokers._redis_probe import TRIES, probe_args
-from trioqueue.brokers._since_boot import since_boot
+from trioqueue.brokers._url import examine_broker_url, parse_broker_url
 
 from .sqlite_help import a_task
 
 LUA = Path(trioqueue.__file__).parent / "brokers" / "_redis_lua"
-SETTING = Setting("me", 30.0, 1.0, 60.0, 10, None, True, since_boot)
 
 
-class TestWire(InlineLine):
-    """A line that can be asked anything."""
-
-    __test__ = False
-
-    async def ask(self, *words: Arg) -> Any:
-        client = self._client = self._client or self._server.client()
-        try:
-            return client.call(*words)
-        except ReplyError as error:
-            raise BrokerFailed(str(error)) from error
-
-    async def listen(
-        self, on_message: Callable[[bytes], object], on_gap: Callable[[], object]
-    ) -> None:
-        with self._server.client() as client:
-            try:
-                client.call("SUBSCRIBE", self.channel)
-            except ReplyError as error:
-                raise BrokerFailed(str(error)) from error
-            on_gap()
-            while True:
-                await trio.lowlevel.wait_readable(client.socket)
-                on_message(client.read()[2])
-
-
-async def find(server: Redis, name: str, **asked: Any) -> dict[str, Finding]:
+async def find(url: str) -> dict[str, Finding]:
     """The findings by name."""
-    wire = TestWire(server, name, "me")
-    try:
-        facts = await gather(wire, SETTING, asked.get("replicas", 0), asked.get("kind", "redis"))
-    finally:
-        wire.close()
-    return {finding.name: finding for finding in check_redis(facts)}
+    findings = await examine_broker_url(parse_broker_url(url))
+    return {finding.name: finding for finding in findings}
 
 
 def bad(findings: dict[str, Finding]) -> dict[str, Level]:
@@ -73,7 +35,7 @@ def bad(findings: dict[str, Finding]) -> dict[str, Level]:
 
 async def test_a_server_for_tests_keeps_nothing(redis_server: Redis, redis_queue: str):
     """And is fit otherwise. What was tried has left nothing behind."""
-    findings = await find(redis_server, redis_queue)
+    findings = await find(redis_server.url(redis_queue))
     assert bad(findings) == {"persistence": Level.WARNING}
     assert re.search(r"(Redis|Valkey) \d", findings["version"].says)
     assert "arrive in" in findings["messages"].says
@@ -85,9 +47,9 @@ async def test_our_tasks_are_counted(redis_server: Redis, redis_queue: str):
     """Those of this broker alone."""
     async with open_virtual(redis_server, redis_queue) as broker:
         await broker.publish([a_task("1"), a_task("2"), a_task("3", delay=60.0)])
-    findings = await find(redis_server, redis_queue)
+    findings = await find(redis_server.url(redis_queue))
     assert "1 scheduled, 2 ready" in findings["data"].says
-    assert "empty" in (await find(redis_server, f"{redis_queue}other"))["data"].says
+    assert "empty" in (await find(redis_server.url(f"{redis_queue}other")))["data"].says
 
 
 #: What is found of a server that was started with these options.
@@ -110,7 +72,7 @@ SERVERS = {
     "a replica": ({"appendonly": "yes", "replicaof": "127.0.0.1 1"}, {"role": "problem"}),
 }
 #: What cannot be written is found as well.
-UNWRITABLE = {"full", "lonely", "a replica"}
+UNWRITABLE = {"full", "lonely"}
 
 
 @pytest.mark.main
@@ -118,7 +80,7 @@ UNWRITABLE = {"full", "lonely", "a replica"}
 async def test_how_a_server_is_set_up_is_found(case: str, start_redis: Callable[..., Server]):
     """By what it says of itself, and by trying."""
     options, expected = SERVERS[case]
-    findings = await find(start_redis(**options), "q")
+    findings = await find(start_redis(**options).url("q"))
     also = {"writes": "problem"} if case in UNWRITABLE else {}
     assert {name: str(level) for name, level in bad(findings).items()} == expected | also
 
@@ -126,7 +88,7 @@ async def test_how_a_server_is_set_up_is_found(case: str, start_redis: Callable[
 @pytest.mark.main
 async def test_a_member_of_a_cluster_is_told(start_redis: Callable[..., Server]):
     """Whoever names it as a server of its own is told of the other URL."""
-    findings = await find(start_redis(cluster_enabled="yes"), "q")
+    findings = await find(start_redis(cluster_enabled="yes").url("q"))
     assert findings["mode"].level is Level.PROBLEM
     assert "redis+cluster://" in findings["mode"].advice
 
@@ -162,7 +124,11 @@ USERS: dict[str, tuple[list[str], dict[str, str], str]] = {
         {"messages": "problem"},
         "&tq:{q}*",
     ),
-    "no scripts": (["~*", "&*", "+@all", "-@scripting"], {"scripts": "problem"}, "NOPERM"),
+    "no scripts": (
+        ["~*", "&*", "+@all", "-@scripting"],
+        {"scripts": "problem"},
+        "do not run: User u8",
+    ),
 }
 
 
@@ -184,7 +150,7 @@ async def test_what_a_user_may_not_do_is_found(
     monkeypatch.setattr(guarded, "user", f"u{list(USERS).index(case)}")
     monkeypatch.setattr(guarded, "password", "p")
     _, expected, words = USERS[case]
-    findings = await find(guarded, "q")
+    findings = await find(guarded.url("q"))
     assert {name: str(level) for name, level in bad(findings).items()} == expected
     assert words in "\n".join(f"{found.says} {found.advice}" for found in findings.values())
 
@@ -206,3 +172,40 @@ NO_COMMANDS = {
     *("NX", "XX", "GT", "LT", "CH", "EX", "PX", "WITHSCORES", "LIMIT", "REV", "BYSCORE"),
     *("NUMSUB", "SHARDNUMSUB"),
 }
+
+
+@pytest.mark.main
+async def test_a_cluster_is_found(redis_cluster: Cluster, redis_queue: str):
+    """Whichever node is named, the one that has our slot is looked at."""
+    findings = await find(redis_cluster.url(redis_queue))
+    owner = redis_cluster.node_of(redis_queue)
+    assert f"of {owner.host}:{owner.port}" in findings["mode"].says
+    assert "arrive in" in findings["messages"].says
+    assert bad(findings) == {"persistence": Level.WARNING, "replicas": Level.WARNING}
+
+
+@pytest.mark.main
+async def test_sentinels_and_a_replica_are_found(redis_replicated: Replicated):
+    """One sentinel is too few; what a failover loses is said, and how to lose less."""
+    findings = await find(redis_replicated.url("q"))
+    assert bad(findings) == dict.fromkeys(("persistence", "mode", "replicas"), Level.WARNING)
+    assert "1 sentinel watches" in findings["mode"].says
+    findings = await find(redis_replicated.url("q", replicas="1"))
+    assert "wait for 1" in findings["replicas"].says
+    findings = await find(redis_replicated.replica.url("q"))
+    assert findings["role"].level is Level.PROBLEM
+
+
+@pytest.mark.main
+async def test_what_is_not_there_is_a_problem_and_not_an_error(start_redis: Callable[..., Server]):
+    """No server, a wrong password: the one line that can be said."""
+    server = start_redis(requirepass="hush")
+    wrong = server.url("q").replace("hush", "hash")
+    (found,) = (await find(wrong)).values()
+    assert (found.level, found.name) == (Level.PROBLEM, "connection")
+    assert "check the user and the password" in found.says
+    assert "hash" not in found.says
+    server.kill()
+    (found,) = (await find(server.url("q", timeout="0.2"))).values()
+    assert (found.level, found.name) == (Level.PROBLEM, "connection")
+    assert "hush" not in found.says

@@ -1,13 +1,28 @@
 """Brokers' URLs: what they mean, and what is said of one that cannot be."""
 
+import inspect
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from trioqueue import BrokerFailed, InvalidTask
-from trioqueue.brokers._url import check_broker_url, open_broker_url, parse_broker_url
+from trioqueue.brokers._redis_open import open_redis_broker
+from trioqueue.brokers._sqlite import open_sqlite_broker
+from trioqueue.brokers._url import (
+    SqliteUrl,
+    check_broker_url,
+    examine_broker_url,
+    open_broker_url,
+    parse_broker_url,
+    redact,
+)
+from trioqueue.brokers._url_options import REDIS as REDIS_OPTIONS
+from trioqueue.brokers._url_options import SQLITE
+
+from .redis_server import Redis
 
 GOOD = {
     "sqlite:///jobs.db": ("jobs.db", {}),
@@ -43,9 +58,23 @@ BAD = {
     "sqlite:///jobs\n.db": ["printable"],
     "memory": ["inside its program"],
     "memory://": ["inside its program"],
-    "redis://localhost": ["not in this release"],
-    "rediss://localhost:6379/0": ["not in this release"],
-    "postgres://localhost": ["no broker 'postgres'", "there is: sqlite"],
+    "redis:localhost": ["redis://"],
+    "redis://": ["names no host"],
+    "redis+mail://localhost": ["redis+sentinel://"],
+    "redis://localhost/one": ["database must be a number"],
+    "redis://one,two": ["redis+cluster://"],
+    "redis://localhost?que=mail": ["'que'", "queue, lease, retention, max_losses, capacity"],
+    "redis://localhost?queue=": ["queue", "non-empty"],
+    "redis://localhost?queue=a%7Bb": ["queue", "braces"],
+    "redis://localhost?queue=a&queue=b": ["'queue' twice"],
+    "redis://localhost?capacity=0": ["capacity", "1 or more"],
+    "redis://localhost?full=drop": ["full", "wait or refuse", "'drop'"],
+    "redis://localhost?replicas=-1": ["replicas", "0 or more"],
+    "redis://localhost?replicas=one": ["replicas", "whole number"],
+    "redis://localhost?timeout=0": ["timeout", "more than 0"],
+    "redis://localhost?lease=0": ["lease", "more than 0"],
+    "redis://localhost?synchronous=full": ["'synchronous'"],
+    "postgres://localhost": ["no broker 'postgres'", "there are: sqlite, redis"],
     "sqlite:///jobs.db?sync=full": ["'sync'", "synchronous, lease, retention, max_losses"],
     "sqlite:///jobs.db?lease": ["lease", "''"],
     "sqlite:///jobs.db?lease=": ["lease", "''"],
@@ -66,6 +95,7 @@ def test_a_url_names_a_file_and_its_options(url: str):
     """Three slashes: relative; four: absolute; options as those of ``open_sqlite_broker``."""
     path, options = GOOD[url]
     parsed = parse_broker_url(url)
+    assert isinstance(parsed, SqliteUrl)
     assert (parsed.path, parsed.options) == (path, options)
     check_broker_url(url)
 
@@ -88,15 +118,120 @@ def test_what_is_no_string_is_no_url(url: object):
         parse_broker_url(url)
 
 
-@pytest.mark.parametrize("module", ["apsw", "msgspec"])
-async def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch):
+REDIS = {
+    "redis://localhost": ("redis://localhost:6379/0?queue=default", {}),
+    "REDIS://ann:hush@host:1/2": ("redis://ann@host:1/2?queue=default", {}),
+    "rediss://:hush@[::1]:7/0?queue=mail": ("rediss://[::1]:7/0?queue=mail", {"queue": "mail"}),
+    "redis+sentinel://one,two:7/tasks/3?timeout=0.5": (
+        "redis+sentinel://one:26379,two:7/tasks/3?queue=default",
+        {"timeout": 0.5},
+    ),
+    "rediss+sentinel://one/tasks": ("rediss+sentinel://one:26379/tasks?queue=default", {}),
+    "redis+cluster://one:7,two:8?queue=a+b%26c": (
+        "redis+cluster://one:7,two:8?queue=a%20b%26c",
+        {"queue": "a b&c"},
+    ),
+    "redis+unix:///run/redis.sock?db=3&queue=mail": (
+        "redis+unix:///run/redis.sock?db=3&queue=mail",
+        {"queue": "mail"},
+    ),
+    "redis://h?lease=60&retention=0&max_losses=0&capacity=9&full=REFUSE&replicas=1": (
+        "redis://h:6379/0?queue=default",
+        {
+            *{"lease": 60.0, "retention": 0.0, "max_losses": 0}.items(),
+            *{"capacity": 9, "full": "refuse", "replicas": 1}.items(),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("url", REDIS)
+def test_a_url_names_a_server_and_its_options(url: str):
+    """Options as those of ``open_redis_broker``; what is shown has no password in it."""
+    shown, options = REDIS[url]
+    parsed = parse_broker_url(url)
+    assert (parsed.shown, parsed.options) == (shown, dict(options))
+    assert "hush" not in repr(parsed)
+    check_broker_url(url)
+
+
+#: What a text cannot be: clocks, and what tests put in.
+NOT_IN_URLS = {"create", "probe", "wall_clock", "lease_clock", "boot_id"}
+
+
+def test_the_options_are_those_of_the_functions_that_open():
+    """All of them, and no other: whoever has a URL can do what whoever calls can."""
+    functions = {open_sqlite_broker: SQLITE, open_redis_broker: REDIS_OPTIONS}
+    for function, options in functions.items():
+        _, *parameters = inspect.signature(function).parameters
+        assert set(options) == set(parameters) - NOT_IN_URLS
+
+
+#: With a password in a place where it should be, or where it should not.
+SECRETS = [
+    "redis://ann:hush@host:port",
+    "redis://ann:hu@hush@host:port",
+    "redis://ann:hush/hush@host",
+    "redis://ann:hush?hush@host",
+    "redis://ann:hush#hush@host",
+    "redis://:hush@host?password=hush",
+    "redis://:hush@host?lease=never",
+    "redis+sentinel://:hush@host",
+    "redis+cluster://:hush@host/7",
+    "redsi://ann:hush@host",
+    "redis//ann:hush@host",
+    "ann:hush@host",
+    "redis://:hush@host\n",
+    "redis://ann:hush hush@host/x",
+]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_no_error_shows_a_password(url: str):
+    """Whatever is wrong with the URL."""
+    with pytest.raises(InvalidTask) as raised:
+        parse_broker_url(url)
+    assert "hush" not in str(raised.value)
+
+
+def test_texts_are_cleared_of_logins():
+    """What others say of a URL; paths keep their @."""
+    assert redact("no 'redis://ann:hu@sh@host' here") == "no 'redis://***@host' here"
+    assert redact("sqlite:////home/me@work/jobs.db") == "sqlite:////home/me@work/jobs.db"
+    assert redact("redis://[user:password@]host") == "redis://[user:password@]host"
+
+
+@pytest.mark.parametrize(
+    ("url", "extra", "module"),
+    [
+        ("sqlite:///jobs.db", "sqlite", "apsw"),
+        ("sqlite:///jobs.db", "sqlite", "msgspec"),
+        ("redis://localhost", "redis", "coredis"),
+        ("redis://localhost", "redis", "msgspec"),
+    ],
+)
+async def test_a_missing_extra_is_named(
+    url: str, extra: str, module: str, monkeypatch: pytest.MonkeyPatch
+):
     """Before anything is opened: what to install."""
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InvalidTask, match=r"pip install 'trioqueue\[sqlite\]'"):
-        check_broker_url("sqlite:///jobs.db")
-    with pytest.raises(InvalidTask, match=r"pip install 'trioqueue\[sqlite\]'"):
-        async with open_broker_url("sqlite:///jobs.db"):
+    wanted = re.escape(f"pip install 'trioqueue[{extra}]'")
+    with pytest.raises(InvalidTask, match=wanted):
+        check_broker_url(url)
+    with pytest.raises(InvalidTask, match=wanted):
+        async with open_broker_url(url):
             pass
+    with pytest.raises(InvalidTask, match=wanted):
+        await examine_broker_url(parse_broker_url(url))
+
+
+async def test_it_opens_the_server_that_it_names(redis_server: Redis, redis_queue: str):
+    """The options reach the broker; who only looks may look at what is not there yet."""
+    url = redis_server.url(redis_queue, lease="7", capacity="3")
+    async with open_broker_url(url, create=False) as broker:
+        assert broker.lease == 7.0
+        counts = await broker.counts()
+        assert (counts.submitted, counts.capacity) == (0, 3)
 
 
 async def test_it_opens_the_file_that_it_names(tmp_path: Path):

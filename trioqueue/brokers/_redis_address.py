@@ -106,6 +106,8 @@ def split_redis_url(url: str) -> tuple[RedisAddress, Pairs]:
     authority, slash, path = location.partition("/")
     credentials, _, where = authority.rpartition("@")
     username, password = _credentials(credentials)
+    if "@" in path and kind != "sentinel" and scheme.lower() != "redis+unix":
+        raise _wrong("in a user or a password, / is written %2F, ? is %3F, @ is %40")
     names = [unquote(part) for part in path.split("/")] if path else []
     common: dict[str, Any] = {
         "username": username,
@@ -158,7 +160,7 @@ def _host(text: str, default: int) -> tuple[str, int]:
     if not port:
         return host, default
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise _wrong(f"the port of {host} must be 1 to 65535, not {port!r}")
+        raise _wrong("a port must be 1 to 65535")  # not shown: a password may have got there
     return host, int(port)
 
 

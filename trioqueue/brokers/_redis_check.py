@@ -36,10 +36,11 @@ class RedisFacts:
     skew_error: float = 0.0
     round_trip: float = 0.0
     replicas: int = 0  # that the URL asks for
-    kind: str = "redis"  # of the URL: redis, sentinel, cluster
+    kind: str = "single"  # of the URL, as in `RedisAddress`
     prefix: str = "tq:{default}"
     counts: Mapping[str, int] | None = None  # of our tasks
     data_version: str | None = None
+    newest: int = 1  # version that is known here
     keys: int | None = None  # of everybody, in this database
     cluster: Mapping[str, str] | None = None  # CLUSTER INFO, where it is one
     slot: int | None = None
@@ -56,11 +57,15 @@ class RedisFacts:
         return int(text) if text.isdigit() else None
 
 
-def check_redis(facts: RedisFacts) -> Iterator[Finding]:
-    """All findings, in the order in which one would put things right."""
+def check_identity(facts: RedisFacts) -> Iterator[Finding]:
+    """Whether it is a server for us at all."""
     yield _check_version(facts)
     yield _check_role(facts)
     yield _check_mode(facts)
+
+
+def check_redis(facts: RedisFacts) -> Iterator[Finding]:
+    """All other findings, in the order in which one would put things right."""
     yield _check_scripts(facts)
     yield _check_permissions(facts)
     yield _check_writes(facts)
@@ -177,7 +182,8 @@ def _check_permissions(facts: RedisFacts) -> Finding:
 
 def _check_writes(facts: RedisFacts) -> Finding:
     if facts.broken is None:
-        return fine("writes", "keys can be written" if facts.scripts is None else "not tried")
+        tried = facts.scripts is None and not facts.refused
+        return fine("writes", "keys can be written" if tried else "not tried with all commands")
     return problem("writes", f"nothing can be written: {facts.broken}", "see the other lines")
 
 

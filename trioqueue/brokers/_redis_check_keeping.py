@@ -116,7 +116,7 @@ def check_replicas(
     elif least > good:
         says = f"min-replicas-to-write is {least}, and {good} are good: every write is refused"
         yield problem("replicas", says, "start the others, or lower min-replicas-to-write")
-    elif there or kind != "redis":
+    elif there or kind != "single":
         yield _judge_failover(there, least, wanted)
     else:
         yield fine("replicas", "none: nothing fails over, and nothing is lost by a failover")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ._findings import Finding, fine, milliseconds, warn
+from ._findings import Finding, fine, milliseconds, problem, warn
 
 if TYPE_CHECKING:
     from ._redis_check import RedisFacts
@@ -79,6 +79,9 @@ def _check_latency(facts: RedisFacts) -> Finding:
 
 def _check_data(facts: RedisFacts) -> Finding:
     others = "" if facts.keys is None else f"; {facts.keys:,} keys in this database"
+    if int(facts.data_version or 0) > facts.newest:
+        says = f"{facts.prefix} was written by a newer trioqueue (version {facts.data_version})"
+        return problem("data", says, "upgrade trioqueue here, or use the one that wrote it")
     if facts.counts is None:
         return fine("data", f"not read{others}")
     parts = [f"{number:,} {name}" for name, number in facts.counts.items() if number]

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from secrets import token_hex
 from statistics import median
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, cast
 
 import trio
+from coredis.exceptions import RedisError
 
-from .._errors import BrokerFailed, BrokerUnavailable
+from .._errors import BrokerFailed, BrokerUnavailable, InvalidTask
 from .._nursery import open_bare_nursery
+from ._findings import Finding, Level, fine, problem, worst
+from ._redis_address import RedisAddress
 from ._redis_calls import Setting
-from ._redis_check import RedisFacts
+from ._redis_check import RedisFacts, check_identity, check_redis
+from ._redis_find import Finder, make_connection, tls_context
 from ._redis_inspector import RedisInspector
-from ._redis_line import Arg, Line
+from ._redis_line import Arg
+from ._redis_open import _VERSION
 from ._redis_probe import PROBE, Probed, find_refusal, probe_args, read_probe
+from ._redis_wire import Wire, open_wire
+from ._since_boot import since_boot
 
 #: Times that the server is asked for its clock: enough that one slow answer does not count.
 _ASKED: Final = 11
@@ -28,51 +38,96 @@ _SETTINGS: Final = (
 )
 
 
-class Wire(Line, Protocol):
-    """A line that can be asked anything."""
+async def examine_redis(address: RedisAddress, options: Mapping[str, Any]) -> list[Finding]:
+    """What there is to say of the server. Takes some seconds if it does not answer.
 
-    @property
-    def cluster(self) -> bool:
-        """Whether channels belong to slots, as keys do."""
-        ...
+    Cancelled: what was tried is deleted.
+    """
+    timeout = options.get("timeout", 5.0)
+    setting = Setting(token_hex(8), 30.0, 1.0, 0.0, 0, None, True, since_boot)
+    name = options.get("queue", "default")
+    connection = fine("connection", "reached and logged in")
+    try:
+        async with open_wire(
+            address, name=name, identity=setting.identity, deadline=timeout, replicas=0
+        ) as wire:
+            facts = await _ask_who(wire, address)
+            identity = list(check_identity(facts))
+            if worst(identity) is Level.PROBLEM:  # the wrong server: it would refuse all else
+                return [connection, *identity]
+            facts = await _gather(wire, setting, facts)
+    except (BrokerFailed, BrokerUnavailable, InvalidTask) as error:
+        return [problem("connection", str(error), "nothing else was looked at")]
+    facts = replace(facts, replicas=options.get("replicas", 0))
+    return [connection, *identity, *check_redis(facts)]
 
-    async def ask(self, *words: Arg) -> Any:
-        """The reply to a command, from the server that has our keys. Raises as `run` does."""
-        ...
+
+async def _ask_who(wire: Wire, address: RedisAddress) -> RedisFacts:
+    """What the server says of itself, and who stands behind it."""
+    facts = RedisFacts(
+        hello=_read_pairs(await _ask_or_not(wire, "HELLO")) or {},
+        info=_read_info(await _ask_or_not(wire, "INFO")),
+        kind=address.kind,
+        prefix=wire.prefix,
+    )
+    if address.kind == "cluster":
+        return replace(facts, **await _look_at_cluster(wire, address))
+    if address.kind == "sentinel":
+        return replace(facts, sentinels=await _count_sentinels(address))
+    return facts
 
 
-async def gather(wire: Wire, setting: Setting, replicas: int, kind: str) -> RedisFacts:
-    """The facts. Takes some round trips, and `_MESSAGE` if no message comes back.
+async def _gather(wire: Wire, setting: Setting, facts: RedisFacts) -> RedisFacts:
+    """The other facts. Takes some round trips, and `_MESSAGE` if no message comes back.
 
     What the server does not answer is left out, but for the time.
-
-    Raises `BrokerUnavailable` if the server is away. Cancelled: what was tried is deleted.
     """
-    info = _read_info(await _ask_or_not(wire, "INFO"))
-    config = _read_pairs(await _ask_or_not(wire, "CONFIG", "GET", *_SETTINGS))
-    hello = _read_pairs(await _ask_or_not(wire, "HELLO"))
-    heard = await _try_all(wire)
+    tried = await _try_all(wire)
     clock = await _compare_clocks(wire)
-    runs = heard.scripts is None
-    return RedisFacts(
-        hello=hello or {},
-        info=info,
-        config=config,
-        scripts=heard.scripts,
-        refused=heard.probed.refused,
-        broken=heard.probed.broken,
-        messages=heard.messages,
-        message_time=heard.message_time,
+    readable = tried.scripts is None and not tried.probed.refused
+    return replace(
+        facts,
+        config=_read_pairs(await _ask_or_not(wire, "CONFIG", "GET", *_SETTINGS)),
+        scripts=tried.scripts,
+        refused=tried.probed.refused,
+        broken=tried.probed.broken,
+        messages=tried.messages,
+        message_time=tried.message_time,
         skew=clock.skew,
         skew_error=clock.error,
         round_trip=clock.round_trip,
-        replicas=replicas,
-        kind=kind,
-        prefix=wire.prefix,
-        counts=await _count(wire, setting) if runs and not heard.probed.refused else None,
+        counts=await _count(wire, setting) if readable else None,
         data_version=_text(await _ask_or_not(wire, "HGET", f"{wire.prefix}:m", "version")),
+        newest=_VERSION,
         keys=await _ask_or_not(wire, "DBSIZE"),
     )
+
+
+async def _count_sentinels(address: RedisAddress) -> int | None:
+    """How many watch the master, by the first of them that tells."""
+    for host in address.hosts:
+        connection = make_connection(address, host, tls_context(address), sentinel=True)
+        with suppress(RedisError, OSError), trio.move_on_after(_MESSAGE):
+            async with open_bare_nursery() as nursery:
+                await nursery.start(connection.run)
+                reply = await connection.create_request(
+                    b"SENTINEL", b"MASTER", address.service or "", decode=False
+                )
+                nursery.cancel_scope.cancel(reason="all was asked")
+            told = _read_pairs(reply) or {}
+            return int(told.get("num-other-sentinels", 0)) + 1
+    return None
+
+
+async def _look_at_cluster(wire: Wire, address: RedisAddress) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "cluster": _read_info(await _ask_or_not(wire, "CLUSTER", "INFO")),
+        "slot": await _ask_or_not(wire, "CLUSTER", "KEYSLOT", wire.prefix),
+    }
+    with suppress(BrokerFailed, BrokerUnavailable):
+        place = await Finder(address, wire.prefix).find()
+        found["slot_owner"] = place and f"{place[0]}:{place[1]}"
+    return found
 
 
 async def _ask_or_not(wire: Wire, *words: Arg) -> Any:
@@ -102,7 +157,11 @@ def _read_pairs(reply: object) -> dict[str, str] | None:
         pairs = zip(words[::2], words[1::2], strict=False)
     else:
         return None
-    return {_text(name) or str(name): _text(value) or str(value) for name, value in pairs}
+    return {_word(name): _word(value) for name, value in pairs}
+
+
+def _word(reply: object) -> str:
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
 
 
 # --- what is tried -------------------------------------------------------------------------------
@@ -119,40 +178,54 @@ class _Tried(NamedTuple):
 
 async def _try_all(wire: Wire) -> _Tried:
     arrived, listening = trio.Event(), trio.Event()
-    deaf: list[str] = []
 
     async def listen() -> None:
-        try:
-            await wire.listen(lambda _: arrived.set(), listening.set)
-        except (BrokerFailed, BrokerUnavailable) as error:
-            deaf.append(str(error))
-            listening.set()
+        await wire.listen(lambda _: arrived.set(), listening.set)
 
     async with open_bare_nursery() as nursery:
         nursery.start_soon(listen)
         with trio.move_on_after(_MESSAGE):
             await listening.wait()
         began = trio.current_time()
-        try:
-            args = probe_args(wire.channel, cluster=wire.cluster)
-            probed = read_probe(await wire.run(PROBE, args), wire.prefix)
-        except BrokerUnavailable as error:
-            nursery.cancel_scope.cancel()
-            return _Tried(Probed(broken=str(error)))
-        except BrokerFailed as error:
-            nursery.cancel_scope.cancel()
-            refused = find_refusal(str(error), wire.prefix)
-            return _Tried(Probed((refused,))) if refused else _Tried(scripts=str(error))
-        if not deaf and not probed.mute:
+        tried = await _try_commands(wire)
+        if listening.is_set() and tried.scripts is None and not tried.probed.mute:
             with trio.move_on_after(_MESSAGE):
                 await arrived.wait()
         took = trio.current_time() - began
-        nursery.cancel_scope.cancel()
-    if deaf:
-        return _Tried(probed, messages=deaf[0])
-    if probed.mute or arrived.is_set():
-        return _Tried(probed, message_time=took if arrived.is_set() else None)
-    return _Tried(probed, messages=f"none came back within {_MESSAGE:g} s")
+        nursery.cancel_scope.cancel(reason="all was tried")
+    if not listening.is_set():
+        return tried._replace(messages=await _why_deaf(wire))
+    if arrived.is_set():
+        return tried._replace(message_time=took)
+    if tried.scripts is not None or tried.probed.mute or tried.probed.broken:
+        return tried
+    return tried._replace(messages=f"none came back within {_MESSAGE:g} s")
+
+
+async def _try_commands(wire: Wire) -> _Tried:
+    try:
+        args = probe_args(wire.channel, cluster=wire.cluster)
+        return _Tried(read_probe(await wire.run(PROBE, args), wire.prefix))
+    except BrokerUnavailable as error:
+        return _Tried(Probed(broken=_words(error)))
+    except BrokerFailed as error:
+        refused = find_refusal(_words(error), wire.prefix)
+        return _Tried(Probed((refused,), mute=True)) if refused else _Tried(scripts=_words(error))
+
+
+def _words(error: Exception) -> str:
+    """What the server itself has said."""
+    return str(error.__cause__ or error)
+
+
+async def _why_deaf(wire: Wire) -> str:
+    """Why there is no subscription: whoever listens goes on trying, and does not tell."""
+    with trio.move_on_after(_MESSAGE):
+        try:
+            await wire.ask("SSUBSCRIBE" if wire.cluster else "SUBSCRIBE", wire.channel)
+        except (BrokerFailed, BrokerUnavailable) as error:
+            return _words(error)
+    return "the subscription is not answered"
 
 
 class _Clock(NamedTuple):

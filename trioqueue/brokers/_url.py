@@ -1,154 +1,91 @@
-"""From a URL to an open broker: ``sqlite:///jobs.db``, ``sqlite:////var/lib/jobs.db?lease=30``.
+"""From a URL to an open broker: ``sqlite:///jobs.db``, ``redis://host/0?queue=mail&lease=60``.
 
 Everything that can be wrong with a URL is an `InvalidTask` that says what to write instead, before
-anything is opened or imported.
+anything is opened or imported. No error and nothing that is shown has a password in it.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+import re
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final, final
-from urllib.parse import parse_qsl, unquote
+from typing import Final
 
 from .._broker import RemoteBroker
-from .._checks import check_count, check_seconds
 from .._errors import InvalidTask
+from ._findings import Finding as Finding
+from ._findings import Level as Level
+from ._findings import worst as worst
+from ._url_kinds import MEMORY, RedisUrl, SqliteUrl, parse_redis, parse_sqlite
 
-_EXAMPLE: Final = "sqlite:///jobs.db (beside the program) or sqlite:////var/lib/jobs.db"
-_MEMORY: Final = (
-    "a memory queue lives inside its program, and no other can look into it: "
-    f"name a broker that keeps tasks outside of it, such as {_EXAMPLE}"
-)
+_EXAMPLE: Final = "sqlite:///jobs.db, sqlite:////var/lib/jobs.db or redis://host:6379/0"
 
-Option = str | int | float
+BrokerUrl = SqliteUrl | RedisUrl
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class SqliteUrl:
-    """What a ``sqlite:`` URL says: the file, and the options of ``open_sqlite_broker``."""
-
-    path: str
-    options: Mapping[str, Any]  # checked, by `_OPTIONS`
+#: What may be a URL with a user or a password in it, in a text. (Our own examples have brackets.)
+_LOGIN: Final = re.compile(r"(?i)\b(?!sqlite:)([a-z][a-z0-9+.-]*://)(?!\[)\S*@")
 
 
-def parse_broker_url(url: object) -> SqliteUrl:
+def redact(text: str) -> str:
+    """The text, without what stands before an @ in a URL, as users and passwords do."""
+    return _LOGIN.sub(r"\1***@", text)
+
+
+def _shown(url: str) -> str:
+    """A URL that is wrong. Up to the last @, as a password may have one in it, or spaces."""
+    scheme, slashes, rest = url.partition("://")
+    if "@" not in url or scheme.lower() == "sqlite":
+        return url
+    return f"{scheme}{slashes}***@{rest.rpartition('@')[2]}" if slashes else "***"
+
+
+def parse_broker_url(url: object) -> BrokerUrl:
     """The parts of a broker's URL. Raises `InvalidTask`, which says what to write instead."""
     if not isinstance(url, str) or not url.isprintable():
-        msg = f"a broker's URL must be a printable string, such as {_EXAMPLE}, not {url!r}"
+        shown = repr(_shown(url) if isinstance(url, str) else url)
+        msg = f"a broker's URL must be a printable string, such as {_EXAMPLE}, not {shown}"
         raise InvalidTask(msg)
     scheme, colon, rest = url.partition(":")
+    shown = _shown(url)
     match scheme.lower():
         case "sqlite" if colon:
-            return _parse_sqlite(url, rest)
+            return parse_sqlite(url, rest)
+        case kind if colon and kind.partition("+")[0] in {"redis", "rediss"}:
+            return parse_redis(url)
         case "memory":
-            raise InvalidTask(_MEMORY)
-        case "redis" | "rediss" if colon:
-            msg = f"{url}: Redis is not in this release; use {_EXAMPLE}"
+            raise InvalidTask(MEMORY)
         case _ if not colon or "/" in scheme:
-            msg = f"{url!r} is not a broker's URL: write {_EXAMPLE}"
+            msg = f"{shown!r} is not a broker's URL: write {_EXAMPLE}"
         case _:
-            msg = f"{url}: there is no broker {scheme!r} (there is: sqlite); write {_EXAMPLE}"
+            msg = f"{shown}: there is no broker {scheme!r} (there are: sqlite, redis)"
     raise InvalidTask(msg)
-
-
-def _parse_sqlite(url: str, rest: str) -> SqliteUrl:
-    location, _, query = rest.partition("?")
-    if not location.startswith("///"):
-        msg = f"{url}: three slashes stand before the file's name, four before /: {_EXAMPLE}"
-        raise InvalidTask(msg)
-    path = unquote(location.removeprefix("///"))
-    if path == ":memory:":
-        raise InvalidTask(_MEMORY)
-    if not path or path.endswith("/") or not path.isprintable():
-        msg = f"{url} names no file: write {_EXAMPLE}"
-        raise InvalidTask(msg)
-    return SqliteUrl(path, _parse_options(query))
-
-
-def _parse_options(query: str) -> Mapping[str, Option]:
-    options: dict[str, Option] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name not in _OPTIONS:
-            known = ", ".join(_OPTIONS)
-            msg = f"the broker's URL has no option {name!r} (there are: {known})"
-            raise InvalidTask(msg)
-        if name in options:
-            msg = f"the broker's URL has the option {name!r} twice"
-            raise InvalidTask(msg)
-        options[name] = _OPTIONS[name](name, text)
-    return options
-
-
-def _synchronous(name: str, text: str) -> str:
-    if text.lower() not in {"full", "normal"}:
-        msg = f"{name} must be full or normal, not {text!r}"
-        raise InvalidTask(msg)
-    return text.lower()
-
-
-def _seconds(name: str, text: str) -> float:
-    """Seconds, 0 included."""
-    try:
-        value: object = float(text)
-    except ValueError:
-        value = text  # the check has the words
-    return check_seconds(name, value)
-
-
-def _some_seconds(name: str, text: str) -> float:
-    """Seconds, more than 0."""
-    return check_seconds(name, _seconds(name, text) or 0, zero=False)
-
-
-def _count(name: str, text: str) -> int:
-    try:
-        value: object = int(text)
-    except ValueError:
-        value = text
-    return check_count(name, value, 1)
-
-
-#: The options in a URL, and what makes values of them. What they mean: ``open_sqlite_broker``.
-_OPTIONS: Final[Mapping[str, Callable[[str, str], Option]]] = {
-    "synchronous": _synchronous,
-    "lease": _some_seconds,
-    "retention": _seconds,
-    "max_losses": _count,
-    "busy_timeout": _seconds,
-}
 
 
 def check_broker_url(url: object) -> None:
     """Everything about ``url`` that can be known without opening it. Raises `InvalidTask`."""
-    parse_broker_url(url)
-    _need_extra()
-
-
-def _need_extra() -> None:
-    """`InvalidTask` unless what the broker is built on is installed."""
-    for module in ("apsw", "msgspec"):
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError:
-            msg = "a sqlite: broker needs the extra 'sqlite': pip install 'trioqueue[sqlite]'"
-            raise InvalidTask(msg) from None
+    parse_broker_url(url).need_extra()
 
 
 @asynccontextmanager
 async def open_broker_url(url: str, *, create: bool = True) -> AsyncGenerator[RemoteBroker]:
     """The broker that ``url`` names, open for as long as the block lasts.
 
-    ``create``: whether a file that does not exist is made; otherwise that is a `BrokerFailed`.
+    ``create``: whether a file that does not exist is made; otherwise that is a `BrokerFailed`. A
+    broker on a server is there as soon as the server is: nothing is made by looking.
     Raises `InvalidTask` for a URL that cannot be or an extra that is missing, `BrokerFailed` and
     `BrokerUnavailable`. Entering and leaving may wait; cancelled: it is closed.
     """
     parsed = parse_broker_url(url)
-    _need_extra()
-    from ._sqlite import open_sqlite_broker  # only here: needs the extra
-
-    async with open_sqlite_broker(parsed.path, create=create, **parsed.options) as broker:
+    parsed.need_extra()
+    async with parsed.open(create=create) as broker:
         yield broker
+
+
+async def examine_broker_url(parsed: BrokerUrl) -> Sequence[Finding]:
+    """What there is to say of the file or the server: see `_sqlite_check`, `_redis_check`.
+
+    Raises `InvalidTask` if the extra is missing, and otherwise nothing: what fails is a finding.
+    Cancelled: nothing is left behind.
+    """
+    parsed.need_extra()
+    return await parsed.examine()

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from .. import TrioqueueError, __version__
-from . import _dead, _publish, _run, _status
+from . import _check, _dead, _publish, _run, _status
 from ._demo import Settings, run_demo
 from ._errors import Wrong, fail, judge
 from ._exits import OK, USAGE
@@ -31,6 +31,7 @@ app = App(
 app.command(_run.run, help_epilogue=_run.EPILOGUE)
 app.command(_publish.publish, help_epilogue=_publish.EPILOGUE)
 app.command(_status.status)
+app.command(_check.check, help_epilogue=_check.EPILOGUE)
 app.command(_dead.app)
 
 _AT_LEAST_1 = within(1)

@@ -16,7 +16,7 @@ def broker_url(given: str | None) -> str:
     if not given:
         msg = (
             "no broker: give --broker URL or set TRIOQUEUE_BROKER; "
-            "a URL is sqlite:///jobs.db or sqlite:////var/lib/jobs.db"
+            "a URL is sqlite:///jobs.db, sqlite:////var/lib/jobs.db or redis://host:6379/0"
         )
         raise Wrong(msg)
     return given

@@ -39,7 +39,8 @@ Examples:
 )
 
 BrokerUrl = Annotated[
-    BrokerOption, Parameter(help="Where the tasks are kept, such as sqlite:///jobs.db.")
+    BrokerOption,
+    Parameter(help="Where the tasks are kept, such as sqlite:///jobs.db or redis://host."),
 ]
 JsonFlag = Annotated[bool, FLAG, Parameter(help="Print JSON instead of text.")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from .. import InvalidArguments, InvalidTask, NotRegistered, TrioqueueError
+from ..brokers._url import redact
 from ._exits import BROKEN_PIPE, FAILED, USAGE
 from ._output import silence
 from ._text import complain, one_line
@@ -42,6 +43,6 @@ def judge(error: BaseException) -> int:
 
 
 def fail(code: int, message: str) -> int:
-    """Tell in one line what went wrong."""
-    complain(one_line(message, 2_000))
+    """Tell in one line what went wrong; of a URL in it, not the password."""
+    complain(redact(one_line(message, 2_000)))
     return code

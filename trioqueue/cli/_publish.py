@@ -59,7 +59,7 @@ async def publish(
     name
         The task type's name.
     broker
-        Where the tasks are kept, such as sqlite:///jobs.db.
+        Where the tasks are kept, such as sqlite:///jobs.db or redis://host.
     json
         The arguments: a list for positional ones, an object for keywords.
     delay

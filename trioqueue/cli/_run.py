@@ -94,7 +94,7 @@ def run(
     tasks
         MODULE:TASKS, where the TaskSet is, such as jobs:tasks.
     broker
-        Where the tasks are kept, such as sqlite:///jobs.db.
+        Where the tasks are kept, such as sqlite:///jobs.db or redis://host.
     workers
         How many tasks run at once in each process.
     processes

@@ -30,7 +30,7 @@ async def status(*, broker: BrokerOption = None, json: Annotated[bool, FLAG] = F
     Parameters
     ----------
     broker
-        Where the tasks are kept, such as sqlite:///jobs.db.
+        Where the tasks are kept, such as sqlite:///jobs.db or redis://host.
     json
         Print one JSON object instead of tables.
     """

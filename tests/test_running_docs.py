@@ -1,0 +1,51 @@
+"""What docs/running.md says of brokers' URLs and of `trioqueue check` is what there is."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trioqueue.brokers._findings import Finding, Level, fine
+from trioqueue.brokers._redis_check import RedisFacts
+from trioqueue.brokers._sqlite_check import check_sqlite
+
+from . import test_redis_check, test_sqlite_check
+
+PAGE = (Path(__file__).parent.parent / "docs" / "running.md").read_text(encoding="utf-8")
+
+
+def table(before: str) -> list[list[str]]:
+    """The rows of the first table after these words."""
+    rows = PAGE.partition(before)[2].partition("\n|")[2].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def check_server(facts: RedisFacts) -> list[Finding]:
+    return [fine("connection", "reached"), *test_redis_check.check_all(facts)]
+
+
+SERVER = (*test_redis_check.CASES.values(), (None, "connection", Level.PROBLEM, []))
+FILE = tuple(test_sqlite_check.CASES.values())
+
+
+@pytest.mark.parametrize(
+    ("before", "check", "cases"),
+    [("Of a server (", check_server, SERVER), ("Of a file (", check_sqlite, FILE)],
+    ids=["server", "file"],
+)
+def test_the_table_of_checks_is_what_is_checked(
+    before: str, check: Callable[[Any], Iterable[Finding]], cases: Sequence[Any]
+):
+    """Every name in the order of the report, with words wherever there is a WARNING or PROBLEM."""
+    told = {name.strip("`"): [bool(words) for words in cells] for name, *cells in table(before)}
+    levels = defaultdict(set)
+    for facts, name, level, _ in cases:
+        levels[name].add(level)
+        names = [finding.name for finding in check(facts)] if facts is not None else []
+        assert names == [name for name in told if name in names]
+    assert told == {
+        name: [Level.WARNING in levels[name], Level.PROBLEM in levels[name]] for name in told
+    }
+    assert levels.keys() <= told.keys()
