@@ -12,7 +12,7 @@ from trioqueue.testing.chaos import Final, FinalState, Terms
 from trioqueue.testing.chaos import _records as r
 
 TICK = 0.05
-TERMS = Terms(lease=1.0, margin=0.4)
+TERMS = Terms(lease=1.0, margin=0.4, limits={"scarce": 2})
 
 
 @dataclass
@@ -107,8 +107,8 @@ class World:
         self.write(r.Beat(self.now, process.name))
         return process
 
-    def submit(self, *, refused: bool = False) -> None:
-        task_id = f"t{len(self.rows) + self.refused + 1}"
+    def submit(self, *, refused: bool = False, kind: str = "t") -> None:
+        task_id = f"{kind}{len(self.rows) + self.refused + 1}"
         self.write(r.Submitting(self.now, "producer", task_id))
         if refused:
             self.refused += 1

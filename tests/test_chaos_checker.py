@@ -217,6 +217,29 @@ def test_a_claim_without_answer_is_an_explanation_and_none_is_not() -> None:
     assert names(silent, world.final()) == {"unheard"}
 
 
+def test_a_limit_lets_so_many_in() -> None:
+    world = World()
+    for _ in range(3):
+        _scarce(world, 2)
+    assert names(world.records, world.final()) == set()
+
+
+@pytest.mark.parametrize("trouble", [_stopped, _revoke])
+def test_a_zombie_has_no_slot_of_a_limit(trouble) -> None:
+    """It may be at work still when others have its slot."""
+    world = World()
+    world.submit(kind="scarce")
+    held = world.claim(world.start())
+    assert held is not None
+    world.tick()
+    trouble(world, held)
+    world.tick()
+    _scarce(world, 2)
+    world.records += [r.Worked(world.now, "w1", held.row.id, 1)]
+    world.drain()
+    assert check(world.records, world.final(), TERMS._replace(margin=9.0)) == []
+
+
 @pytest.mark.parametrize("trouble", [_blocked, _tried_in_vain])
 def test_what_happens_at_a_file_alone_is_no_excuse_over_a_network(trouble) -> None:
     world, held = begun()
@@ -576,6 +599,23 @@ def _gives_out_to_nobody(world: World) -> Mutant:
     return world.records, _final(world, held.row.id, deliveries=1_000, winner=None)
 
 
+def _lets_too_many_in(world: World) -> Mutant:
+    _scarce(world, 3)
+    return world.records, world.final()
+
+
+def _scarce(world: World, number: int) -> None:
+    """So many at once of what may be two at once."""
+    for _ in range(number):
+        world.submit(kind="scarce")
+        held = world.claim(world.start())
+        assert held is not None
+        world.tick()
+    for process in list(world.processes.values()):
+        for held in list(process.held):
+            world.end(process, held, "returned")
+
+
 MUTATIONS: dict[Callable[[World], Mutant], str] = {
     _forgets_a_task: "lost",
     _leaves_a_task: "lost",
@@ -596,6 +636,7 @@ MUTATIONS: dict[Callable[[World], Mutant], str] = {
     _lets_a_token_shrink: "token",
     _hands_out_an_older_token: "token",
     _gives_out_to_nobody: "unheard",
+    _lets_too_many_in: "crowded",
     _charges_a_lost_lease: "burned",
     _charges_an_interruption: "burned",
     _counts_one_too_many: "counts",

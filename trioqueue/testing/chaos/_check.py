@@ -125,6 +125,20 @@ def _is_done(operation: object, verb: str) -> bool:
     return getattr(operation, "verb", "") == verb and getattr(operation, "done", False) is True
 
 
+def _crowded(case: Case) -> Findings:
+    for prefix, limit in case.terms.limits.items():
+        steps: list[tuple[float, int, str]] = []
+        for task in case.story.tasks.values():
+            if task.id.startswith(prefix):
+                for begun, until in map(task.held, task.claims()):
+                    steps += [(begun, 1, task.id), (until, -1, task.id)]
+        at_work = 0
+        for at, step, task_id in sorted(steps):
+            at_work += step
+            if at_work > limit:
+                yield task_id, f"is one of {at_work} {prefix} tasks at work at once, at {at:.3f}"
+
+
 def _burned(case: Case) -> Findings:
     for task in case.story.tasks.values():
         charged = [attempt for attempt in task.claims() if attempt.move in _FAILED]
@@ -180,6 +194,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("unfenced", "what an old token asks for after a newer one has no effect", unfenced),
     Rule("token", "every delivery has a token of its own, greater than those before", token),
     Rule("unheard", "a delivery that nobody has heard of was to a claim without answer", unheard),
+    Rule("crowded", "no more are at work at once than a limit lets, but for zombies", _crowded),
     Rule("burned", "an interruption or a lost lease is never charged as a failure", _burned),
     Rule("counts", "the broker's numbers add up, and agree with its tasks", _counts),
     Rule("corrupt", "the store is whole", _corrupt),

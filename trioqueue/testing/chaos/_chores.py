@@ -26,6 +26,8 @@ from ._witness import Witness
 
 #: Failures of a flaky task before it succeeds: up to so many, by its number.
 FLAKY: Final = 3
+#: How many tasks of the type of which there are few slots may run at once, in all processes.
+SCARCE: Final = 2
 _RETRY: Final = Retry(attempts=FLAKY + 1, initial=0.05, maximum=0.2)
 
 
@@ -48,6 +50,7 @@ class Chores:
     parent: TaskType[[int], Result]
     snooze: TaskType[[int], Result]
     doomed: TaskType[[int], Result]
+    scarce: TaskType[[float], Result]
 
 
 def _result() -> Result:
@@ -116,7 +119,14 @@ def make_chores(witness: Witness, pace: float) -> Chores:
             msg = "meant to"
             raise Discard(msg)
 
-    return Chores(tasks, quick, nap, flaky, grind, parent, snooze, doomed)
+    @tasks.task(name="scarce", limit=SCARCE, scope="fleet")
+    async def scarce(seconds: float) -> Result:
+        with at_work(witness) as worked:
+            await trio.sleep(seconds)
+            worked()
+            return _result()
+
+    return Chores(tasks, quick, nap, flaky, grind, parent, snooze, doomed, scarce)
 
 
 # --- producers ----------------------------------------------------------------------------------
@@ -139,9 +149,11 @@ async def _submit(queue: Queue, chores: Chores, chance: random.Random, mine: lis
         "delay": chance.choice([0, 0, 0, 0, chance.uniform(0, 0.5)]),
     }
     number = chance.randrange(1_000)
+    call = _draw(chores, chance, number)
+    if call.type is chores.scarce:
+        options["id"] = f"scarce-{options['id']}"
     if chance.random() < 0.1:
         options["key"] = f"key {number % 10}"
-    call = _draw(chores, chance, number)
     while True:  # under the same id, until the answer is known
         patience = chance.choice([inf] * 19 + [chance.expovariate(500)])
         with trio.move_on_after(patience):
@@ -164,6 +176,7 @@ def _draw(chores: Chores, chance: random.Random, number: int) -> Call[Result]:
         (8, chores.parent.bind(number)),
         (8, chores.snooze.bind(number)),
         (4, chores.doomed.bind(number)),
+        (8, chores.scarce.bind(min(seconds, 0.3))),
     ]
     (call,) = chance.choices([call for _, call in calls], [weight for weight, _ in calls])
     return call

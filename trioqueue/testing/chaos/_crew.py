@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from ... import BrokerUnavailable, RemoteBroker, open_queue
-from ._chores import make_chores, produce
+from ._chores import SCARCE, make_chores, produce
 from ._excuses import Terms
 from ._final import FinalState, look
 from ._records import Submitting
@@ -52,7 +52,7 @@ class Setup:
     @property
     def terms(self) -> Terms:
         """What the checker holds the run to."""
-        return self.store.terms(self.lease)
+        return self.store.terms(self.lease)._replace(limits={"scarce-": SCARCE})
 
     @property
     def pace(self) -> float:

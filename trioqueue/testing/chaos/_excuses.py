@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from math import inf
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ... import Move
@@ -21,12 +22,14 @@ class Terms(NamedTuple):
 
     ``margin``: seconds that a handler may go on after its lease is over, in a process that runs:
     the time of its cancellation, and of a scheduler with other things to do. ``shared``: the store
-    is a file, which one process can keep from the others.
+    is a file, which one process can keep from the others. ``limits``: how many of the tasks whose
+    ids begin so may be at work at once, in all processes together.
     """
 
     lease: float
     margin: float
     shared: bool = True
+    limits: Mapping[str, int] = MappingProxyType({})
 
     @property
     def long(self) -> float:
