@@ -116,3 +116,10 @@ class HasNoFence(Mutant):
             settlement = copy
         (done,) = await self.inner.settle([settlement])
         return done
+
+
+class LimitsNothing(Mutant):
+    """Lets each process count for itself how many tasks of a type may run at once."""
+
+    def limit_fleet(self, limits: Mapping[str, int]) -> None:
+        self.inner.limit_fleet({})

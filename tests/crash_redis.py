@@ -13,6 +13,7 @@ from functools import cache
 from secrets import token_hex
 from typing import Any
 
+from tests import crash_scenarios
 from tests.redis_inline import InlineLine, open_inline_line
 from tests.redis_server import RunningServer
 from trioqueue import RemoteBroker
@@ -20,7 +21,8 @@ from trioqueue._model import MAX_LOSSES
 from trioqueue.brokers._redis import serve_line
 from trioqueue.brokers._redis_calls import Setting
 from trioqueue.brokers._redis_line import Arg, Script
-from trioqueue.testing.chaos import Site
+from trioqueue.testing.chaos import Site, drain_all
+from trioqueue.testing.chaos._redis_check import check_redis
 
 #: The variable of the environment by which the plays find the server.
 SERVER = "TRIOQUEUE_CRASH_REDIS"
@@ -86,3 +88,20 @@ async def open_redis(site: Site, **options: Any) -> AsyncIterator[RemoteBroker]:
     ) as line:
         async with serve_line(StruckLine(line, site.probe), setting) as broker:
             yield broker
+
+
+async def drain_redis(site: Site) -> None:
+    """A clean worker ends all, and nothing but ended tasks is left on the server."""
+    await drain_all(site)
+    await _look_over(site)
+
+
+async def drain_queue(site: Site) -> None:
+    """The same by the real workers."""
+    await crash_scenarios.drain_queue(site)
+    await _look_over(site)
+
+
+async def _look_over(site: Site) -> None:
+    async with site.open_broker() as broker:
+        assert await check_redis(broker) == ""

@@ -68,6 +68,7 @@ def found_out(directory: Path, *arguments: str) -> set[str]:
         ("HasNoFence", "unfenced"),
         ("SaysYesTooSoon", "lost"),
         ("RenewsNothing", "duplicated"),
+        ("LimitsNothing", "crowded"),
     ],
 )
 def test_a_broken_broker_does_not_survive_chaos_on_redis(mutant: str, rule: str, tmp_path: Path):

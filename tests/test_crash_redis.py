@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests import crash_scenarios
-from tests.crash_redis import CHANGING, PROBES, SERVER, open_redis
+from tests.crash_redis import CHANGING, PROBES, SERVER, drain_queue, drain_redis, open_redis
 from tests.redis_server import Redis
 from trioqueue.brokers import _redis_calls as calls
 from trioqueue.brokers._redis_line import Script
@@ -21,9 +21,8 @@ def server(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crash(scenario: Callable[[Site], object], **options: object) -> CrashReport:
-    if scenario is crash_scenarios.queue:
-        options["drain"] = crash_scenarios.drain_queue
-    return crash_everywhere(scenario, opener=open_redis, **options)  # type: ignore[arg-type]
+    drain = drain_queue if scenario is crash_scenarios.queue else drain_redis
+    return crash_everywhere(scenario, opener=open_redis, drain=drain, **options)  # type: ignore[arg-type]
 
 
 def name(function: Callable[..., object]) -> str:
