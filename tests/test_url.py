@@ -63,7 +63,7 @@ BAD = {
     "redis+mail://localhost": ["redis+sentinel://"],
     "redis://localhost/one": ["database must be a number"],
     "redis://one,two": ["redis+cluster://"],
-    "redis://localhost?que=mail": ["'que'", "queue, lease, retention, max_losses, capacity"],
+    "redis://localhost?que=mail": ["'que'", "queue, lease, retention, remember, max_losses, capacity"],
     "redis://localhost?queue=": ["queue", "non-empty"],
     "redis://localhost?queue=a%7Bb": ["queue", "braces"],
     "redis://localhost?queue=a&queue=b": ["'queue' twice"],

@@ -51,11 +51,12 @@ class Setting(NamedTuple):
     lease_clock: Callable[[], float]
     now: Callable[[], float] | None = None
     poll: float = 5.0
+    remember: float = 86_400.0
 
     @property
     def tombstones(self) -> float:
         """How long an ended task is known by its id."""
-        return max(self.retention, 86_400.0)
+        return max(self.retention, self.remember)
 
     def head(self, *, observed: bool, cluster: bool) -> tuple[Arg, ...]:
         """The first arguments of every script. ``observed``: somebody here wants to know all."""
@@ -68,4 +69,5 @@ class Setting(NamedTuple):
             int(observed),
             "SPUBLISH" if cluster else "PUBLISH",
             micros(self.poll),
+            micros(self.tombstones),
         )

@@ -34,6 +34,7 @@ async def open_redis_broker(
     queue: str = "default",
     lease: float = 30.0,
     retention: float = 86_400.0,
+    remember: float = 86_400.0,
     max_losses: int = MAX_LOSSES,
     capacity: int | None = None,
     full: Literal["wait", "refuse"] = "wait",
@@ -46,7 +47,9 @@ async def open_redis_broker(
     ``redis+sentinel://``, ``redis+cluster://``, ``redis+unix://``. ``queue``: two names on one
     server share nothing; all keys of one begin with ``tq:{name}``. ``lease``: seconds after which a
     task is given to somebody else if its worker does not renew it. ``retention``: seconds for which
-    results are kept. ``max_losses``: a task whose lease was lost more often is a dead letter.
+    results are kept. ``remember``: seconds for which at least the id of an ended task is known, so
+    that submitting it again is no second task; it costs the server some 500 bytes a task.
+    ``max_losses``: a task whose lease was lost more often is a dead letter.
     ``capacity``: how many tasks may be open; then a publish waits for room, or, with
     ``full="refuse"``, raises `QueueFull`. ``replicas``: a publish or settle returns only after so
     many replicas have it. ``timeout``: seconds that any call may take, repeats and reconnects
@@ -56,7 +59,11 @@ async def open_redis_broker(
     the server cannot be used. Neither half of the block takes longer than the timeout.
     """
     where = address if isinstance(address, RedisAddress) else parse_redis_address(address)
-    _check_options(queue, lease, retention, max_losses, capacity, full, replicas, timeout)
+    _check_options(queue, max_losses, capacity, full, replicas)
+    for name, seconds in (("lease", lease), ("timeout", timeout)):
+        check_seconds(name, seconds, zero=False)
+    for name, seconds in (("retention", retention), ("remember", remember)):
+        check_seconds(name, seconds)
     try:
         from ._redis import serve_line
         from ._redis_calls import Setting
@@ -67,6 +74,7 @@ async def open_redis_broker(
     setting = Setting(
         *(token_hex(8), lease, _MARGIN * lease, retention, max_losses, capacity),
         *(full == "wait", since_boot),
+        remember=remember,
     )
     async with (
         open_wire(
@@ -90,22 +98,12 @@ async def _check_version(where: RedisAddress, line: Wire) -> None:
 
 
 def _check_options(
-    queue: str,
-    lease: float,
-    retention: float,
-    max_losses: int,
-    capacity: int | None,
-    full: str,
-    replicas: int,
-    timeout: float,
+    queue: str, max_losses: int, capacity: int | None, full: str, replicas: int
 ) -> None:
     check_name("queue", queue)
     if "{" in queue or "}" in queue:
         msg = f"the name of a queue on Redis must not have braces in it: {queue!r}"
         raise InvalidTask(msg)
-    check_seconds("lease", lease, zero=False)
-    check_seconds("retention", retention)
-    check_seconds("timeout", timeout, zero=False)
     check_count("max_losses", max_losses, 0)
     check_count("replicas", replicas, 0)
     if capacity is not None:

@@ -90,6 +90,7 @@ REDIS: Final[Options] = {
     "queue": _queue,
     "lease": _some_seconds,
     "retention": _seconds,
+    "remember": _seconds,
     "max_losses": _at_least(0),
     "capacity": _at_least(1),
     "full": _one_of("wait", "refuse"),

@@ -34,9 +34,9 @@ local US = '\31'
 local ME = ARGV[2]
 local LEASE, RETENTION, MAX_LOSSES = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local OBSERVED, PUBLISH, POLL = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
-local TOMBSTONE = math.max(RETENTION, 86400e6)
+local TOMBSTONE = tonumber(ARGV[9]) -- how long an ended task is known
 
-local argument = 8
+local argument = 9
 local function arg()
   argument = argument + 1
   return ARGV[argument]
