@@ -29,6 +29,7 @@ drafts = st.builds(
     expires=st.sampled_from([None, None, None, 2.0, 40.0]),
     key=st.sampled_from([None, None, None, "k", "l"]),
 )
+limits = st.just({}) | st.dictionaries(st.sampled_from("xy"), st.integers(1, 3))
 rooms = st.dictionaries(st.sampled_from("xy"), st.integers(0, 3))
 lanes = st.sampled_from([None, None, frozenset("a"), frozenset("b"), frozenset("ab"), frozenset()])
 ends = st.builds(

@@ -10,7 +10,17 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from tests.broker_draws import as_settlement, as_task, as_verdict, drafts, ends, ids, lanes, rooms
+from tests.broker_draws import (
+    as_settlement,
+    as_task,
+    as_verdict,
+    drafts,
+    ends,
+    ids,
+    lanes,
+    limits,
+    rooms,
+)
 from tests.broker_file import copy_file
 from tests.broker_look import compare
 from tests.broker_model import LEASE, RETENTION, Job, Taken, Unknown, Verdict
@@ -68,6 +78,13 @@ class BrokerMachine(BrokerWorld):
                 assert self.model.lease_now < lease.expires <= self.model.lease_now + LEASE
                 compare(lease.task, job, self.model)
                 self.held.append(Held(lease, job.number, lease.token))
+
+    @rule(seat=seats, limits=limits)
+    def limit_fleet(self, seat: int, limits: dict[str, int]) -> None:
+        """Until that opening is closed; the other one has limits of its own, or none."""
+        broker = self.seats.get(seat) or self.seats[0]
+        broker.limit_fleet(limits)
+        self.model.limits[broker.identity] = limits
 
     @precondition(lambda self: self.model.in_state("ready"))
     @rule(seat=seats, most=st.sampled_from([1, 2, 99]))

@@ -90,6 +90,9 @@ class Model:
     forgotten: Counter[str] = field(default_factory=Counter[str])  # by their last state
     paused: set[str] = field(default_factory=set[str])
     all_paused: bool = False
+    limits: dict[str, dict[str, int]] = field(
+        default_factory=dict[str, dict[str, int]]
+    )  # by opening
     moves: Counter[str] = field(default_factory=Counter[str])
     count: int = 0
 
@@ -171,7 +174,9 @@ class Model:
         self, room: dict[str, int], most: int, queues: set[str] | None, who: str
     ) -> list[Job]:
         self.tend()
-        left = dict(room)
+        held = Counter(job.type for job in self.in_state("running"))
+        limits = self.limits.get(who, {})
+        left = {type_: min(room[type_], limits.get(type_, 99) - held[type_]) for type_ in room}
         taken: list[Job] = []
         for job in self.startable(set(room), queues):
             if len(taken) < most and left[job.type] > 0:

@@ -39,6 +39,18 @@ class BrokerStories(BrokerMachine):
             held = self._pick(0)
             self._settle(seat, [(held, as_settlement(held.lease, verdict))])
 
+    @rule(seat=seats, limit=st.integers(2, 4))
+    def claim_within_limits(self, seat: int, limit: int) -> None:
+        """Of what is held in all queues together; then there are no limits again."""
+        self.publish(
+            seat, [Job(f"{queue}{self.steps}.{n}", queue=queue) for queue in "ab" for n in "12"]
+        )
+        for queue in "ab":
+            self.claim(seat, {"x": 1}, 1, frozenset(queue))
+        self.limit_fleet(seat, {"x": limit})
+        self.claim(seat, ALL, 99, None)
+        self.limit_fleet(seat, {})
+
     @some("ready")
     @rule(seat=seats, most=st.sampled_from([2, 99]))
     def bury(self, seat: int, most: int) -> None:

@@ -27,6 +27,7 @@ _ENDS = [
     "each_opening_keeps_to_its_own_limits",
     "a_lease_that_is_renewed_keeps_its_slot",
     "ready_tasks_of_a_full_type_do_not_make_anybody_spin",
+    "queues_of_two_openings_run_no_more_than_the_limit",
 )
 def there_are_no_limits(broker: Any) -> None:
     def limit_fleet(_: Any) -> None:

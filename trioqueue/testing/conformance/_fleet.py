@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from ... import Move, RemoteBroker, State
+from ... import Move, RemoteBroker, State, TaskSet, open_queue
 from ._bench import ENDS_OF_A_LEASE, Bench, verdict
 from ._case import Has, case
 from ._places import LATER
@@ -331,6 +331,35 @@ async def a_settlement_that_is_repeated_frees_one_slot(bench: Bench) -> None:
         assert await bench.settle(settlement) == [True]
         assert list(await other.settle([settlement])) == [True]
         assert await bench.claimed(broker=other) == ["3"]
+
+
+# --- queues ---------------------------------------------------------------------------------------
+
+
+@case(*_FLEET, Has.QUEUES)
+async def queues_of_two_openings_run_no_more_than_the_limit(bench: Bench) -> None:
+    """By what their handlers see; and no slot is left empty while there is work for it."""
+    tasks = TaskSet()
+    running = most = 0
+
+    @tasks.task(limit=2, scope="fleet")
+    async def scarce() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await bench.sleep(1)
+        running -= 1
+
+    async with (
+        bench.another() as other,
+        open_queue(tasks, workers=2, broker=other),
+        open_queue(tasks, workers=2, broker=bench.broker) as queue,
+    ):
+        passed = bench.stopwatch()
+        await queue.submit_many([scarce.bind() for _ in range(6)])
+        await queue.drain()
+        assert bench.about(passed(), 3)
+    assert most == 2
 
 
 # --- waiting --------------------------------------------------------------------------------------
