@@ -13,6 +13,7 @@ from .._events import Emitter
 from .._ki import protected
 from .._letters import DeadLetter, dead_letter
 from .._model import Lease, Move, State, Task
+from .._patience import patiently
 from . import _redis_calls as calls
 from ._redis_line import Arg, Line, Script
 from ._redis_rows import STATES, history, names_in, seconds, snapshot
@@ -308,10 +309,10 @@ class RedisInspector:
         return await self._look_drained(types, queues, told=False)
 
     async def wait_drained(self, types: Collection[str], queues: Collection[str] | None) -> None:
-        """See `RemoteBroker`."""
+        """See `RemoteBroker`. Waits on while the broker is away."""
         while True:
             changed = self._drained.listen()
-            if await self._look_drained(types, queues, told=True):
+            if await patiently(lambda: self._look_drained(types, queues, told=True)):
                 return
             with trio.move_on_after(self._setting.poll):
                 await changed()
