@@ -109,9 +109,10 @@ async def open_queue(
     ended is handed back (``queue.unfinished()``). Entering waits for the lifespan only.
 
     ``broker``: where tasks are kept. ``None``: in memory, for as long as the block lasts. A URL,
-    as ``"sqlite:///jobs.db"``: in a file, for this and other processes, now and later; leaving then
-    waits for the tasks that run here, and the others stay there. Or a broker that is open already,
-    from `open_memory_broker` or `open_sqlite_broker`, for one queue. ``workers=0``, on a durable
+    as ``"sqlite:///jobs.db"`` or ``"redis://host:6379/0"``: in a file or on a server, for this and
+    other processes, now and later; leaving then waits for the tasks that run here, and the others
+    stay there. Or a broker that is open already, from `open_memory_broker`, `open_sqlite_broker` or
+    `open_redis_broker`, for one queue. ``workers=0``, on a durable
     broker: a queue that only submits.
 
     ``capacity``: how many tasks may be ready, running or backing off (default ``max(100, 4 *
@@ -129,7 +130,10 @@ async def open_queue(
     in_memory = not isinstance(broker, (str, RemoteBroker))
     check_count("workers", workers, 1 if in_memory else 0)
     if capacity is not None and not in_memory:
-        msg = f"capacity={capacity} is for a queue in memory: a durable broker has no bound"
+        msg = (
+            f"capacity={capacity} is for a queue in memory: a file has no bound, and one on Redis "
+            "has it in its URL, as redis://host:6379/0?capacity=1000"
+        )
         raise InvalidTask(msg)
     sizes = _check_sizes(workers, capacity, delayed_capacity, dead_capacity, results)
     observers = _check_observers(observers)
