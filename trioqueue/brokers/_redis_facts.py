@@ -19,7 +19,8 @@ from ._findings import Finding, Level, fine, problem, worst
 from ._redis_address import RedisAddress
 from ._redis_calls import Setting
 from ._redis_check import RedisFacts, check_identity, check_redis
-from ._redis_find import Finder, make_connection, tls_context
+from ._redis_faults import Lost
+from ._redis_find import Finder, open_connection
 from ._redis_inspector import RedisInspector
 from ._redis_line import Arg
 from ._redis_open import _VERSION
@@ -106,14 +107,9 @@ async def _gather(wire: Wire, setting: Setting, facts: RedisFacts) -> RedisFacts
 async def _count_sentinels(address: RedisAddress) -> int | None:
     """How many watch the master, by the first of them that tells."""
     for host in address.hosts:
-        connection = make_connection(address, host, tls_context(address), sentinel=True)
-        with suppress(RedisError, OSError), trio.move_on_after(_MESSAGE):
-            async with open_bare_nursery() as nursery:
-                await nursery.start(connection.run)
-                reply = await connection.create_request(
-                    b"SENTINEL", b"MASTER", address.service or "", decode=False
-                )
-                nursery.cancel_scope.cancel(reason="all was asked")
+        with suppress(RedisError, OSError, Lost, BrokerFailed), trio.move_on_after(_MESSAGE):
+            async with open_connection(address, host, sentinel=True) as connection:
+                reply = await connection.ask("SENTINEL", "MASTER", address.service or "")
             told = _read_pairs(reply) or {}
             return int(told.get("num-other-sentinels", 0)) + 1
     return None
@@ -124,7 +120,7 @@ async def _look_at_cluster(wire: Wire, address: RedisAddress) -> dict[str, Any]:
         "cluster": _read_info(await _ask_or_not(wire, "CLUSTER", "INFO")),
         "slot": await _ask_or_not(wire, "CLUSTER", "KEYSLOT", wire.prefix),
     }
-    with suppress(BrokerFailed, BrokerUnavailable):
+    with suppress(BrokerFailed, Lost):
         place = await Finder(address, wire.prefix).find()
         found["slot_owner"] = place and f"{place[0]}:{place[1]}"
     return found

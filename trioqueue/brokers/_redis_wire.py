@@ -1,88 +1,70 @@
-"""The line to a real server, on coredis: deadlines, repeats, reconnects.
+"""The line to a real server: deadlines, repeats, reconnects.
 
-Of coredis it takes the connections, which speak the protocol, and not its pool, which loses a slot
-for each connection that dies in use until none is left: here are two connections, one for scripts,
-which share it, and one that listens, and each is replaced when it dies. Nor its retries, which send
-again what must not be done twice.
+No pool: a connection for scripts, which all callers share, and one that listens. A pool of
+connections has slots, which get lost one by one with the connections that die in use; coredis's
+does, and its retries send again what must not be done twice.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, final
 
 import trio
-from coredis.connection._base import BaseConnection
 from coredis.exceptions import RedisError
 from trio.lowlevel import enable_ki_protection
 
-from .._errors import BrokerUnavailable, TrioqueueError
+from .._errors import BrokerFailed, BrokerUnavailable, TrioqueueError
 from .._events import logger
 from .._ki import protected
 from .._nursery import open_bare_nursery
 from ._redis_address import RedisAddress
-from ._redis_faults import is_elsewhere, is_lost, is_refused, is_unknown_script, translated
+from ._redis_connection import Connection, Request
+from ._redis_faults import (
+    Lost,
+    cause_of,
+    is_elsewhere,
+    is_lost,
+    is_refused,
+    is_unknown_script,
+    moved_to,
+    translated,
+)
 from ._redis_find import Finder
 from ._redis_line import Arg, Script
+from ._redis_link import Link
 
-#: Seconds between two tries within a call: at first, and at most.
-_FIRST_DELAY: Final = 0.02
-_LAST_DELAY: Final = 0.5
-
-
-@final
-class _Link:
-    """A connection that lives in a nursery of ours until it dies."""
-
-    def __init__(self, connection: BaseConnection) -> None:
-        self.connection = connection
-        self.error: BaseException | None = None
-
-    @property
-    def usable(self) -> bool:
-        return self.connection.usable
-
-    def drop(self, why: str) -> None:
-        """Nothing that is still to come from it would be believed."""
-        self.connection.invalidate(why)
-
-    async def run(self, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, and keep the connection until it dies."""
-        started = False
-
-        class Status:
-            def started(self, value: object = None) -> None:
-                nonlocal started
-                started = True
-                task_status.started(value)
-
-        try:
-            await self.connection.run(task_status=Status())
-        except (RedisError, OSError) as error:
-            self.error = error
-            if not started:
-                raise
-            logger.debug("a connection has ended: %s", error)
+#: Seconds between two tries on a server that is there: at first, and at most.
+_FIRST: Final = 0.02
+_LAST: Final = 0.5
+#: The same for who may not listen, until somebody has mended that.
+_REFUSED_DELAY: Final = 5.0
+_FAULTS: Final = (RedisError, OSError, Lost)
+_NOTHING: Final = object()
 
 
 @final
-class _Run:
-    """One run of a script, and whoever waits for its reply."""
+class _Call:
+    """Something to be done on the server, over several tries perhaps."""
 
-    __slots__ = ("abandoned", "args", "done", "error", "forsaken", "reply", "script")
+    __slots__ = (
+        *("abandoned", "again", "args", "deadline", "doubtful", "last", "name", "reply"),
+        *("request", "script"),
+    )
 
-    def __init__(
-        self, script: Script, args: Sequence[Arg], abandoned: Callable[[Any], object] | None
-    ) -> None:
-        self.script = script
+    def __init__(self, name: str, args: Sequence[Arg], deadline: float, *, again: bool) -> None:
+        self.name = name
         self.args = args
-        self.abandoned = abandoned
-        self.forsaken = False
-        self.done = trio.Event()
-        self.reply: Any = None
-        self.error: Exception | None = None
+        self.deadline = deadline
+        self.again = again
+        self.script: Script | None = None
+        self.abandoned: Callable[[Any], object] | None = None
+        self.request: Request | None = None  # the last one that was sent
+        self.reply: Any = _NOTHING
+        self.doubtful = False  # it may have been done without an answer
+        self.last: Exception | None = None
 
 
 @final
@@ -91,24 +73,60 @@ class Wire:
     """See `Line`."""
 
     def __init__(
-        self,
-        address: RedisAddress,
-        prefix: str,
-        identity: str,
-        deadline: float,
-        replicas: int,
-        nursery: trio.Nursery,
+        self, address: RedisAddress, prefix: str, identity: str, deadline: float, replicas: int
     ) -> None:
         self.prefix: Final = prefix
         self.channel: Final = f"{prefix}:@{identity}"
         self.cluster: Final = address.kind == "cluster"
         self._where = str(address)
         self._deadline = deadline
+        # A connection that is silent for so long is given up while there is time for another one.
+        self._patience = deadline / 2
         self._replicas = replicas
-        self._nursery = nursery
-        self._finder = Finder(address, prefix)
-        self._link: _Link | None = None
-        self._connecting = trio.Lock()
+        self._finder = Finder(address, prefix, f"trioqueue:{identity}", self._patience)
+        self._calls = self._new_link()
+        # To wait for replicas blocks a connection: on one of its own it holds up nobody else.
+        self._copied = self._new_link() if replicas else self._calls
+        self._ear: Link | None = None
+        self._life = trio.CancelScope(shield=True)
+        self._nursery: trio.Nursery | None = None
+        self._closed = False
+
+    # --- its life ---------------------------------------------------------------------------------
+
+    async def live(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """What goes on in the background, until `close`.
+
+        Shielded: those who have to tell the server of their end do so when all else is cancelled.
+        """
+        with self._life:
+            async with trio.open_nursery() as self._nursery:
+                task_status.started()
+                await trio.sleep_forever()
+
+    def close(self) -> None:
+        """Nothing is asked any more, and who waits for an answer is told so."""
+        self._closed = True
+        self._life.cancel(reason="the line was left")
+
+    def _spawn(self, task: Callable[..., Any], *args: Any) -> None:
+        if self._closed or self._nursery is None:
+            raise self._closed_error()
+        self._nursery.start_soon(task, *args)
+
+    def _closed_error(self) -> BrokerFailed:
+        return BrokerFailed(f"{self._where} is closed: its block was left")
+
+    def _new_link(self, on_push: Callable[[list[Any]], object] | None = None) -> Link:
+        return Link(partial(self._connect, on_push), self._spawn, self._patience)
+
+    async def _connect(self, on_push: Callable[[list[Any]], object] | None) -> Connection:
+        connection = await self._finder.connect(self._spawn, on_push)
+        if on_push is None and self._ear is not None:
+            heard = self._ear.connection
+            if heard is not None and heard.place != connection.place:
+                self._ear.drop("the queue is on another server now")
+        return connection
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -119,97 +137,99 @@ class Wire:
         abandoned: Callable[[Any], object] | None = None,
     ) -> Any:
         """See `Line`."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        one = _Run(script, args, abandoned)
-        self._nursery.start_soon(self._perform, one, name=f"trioqueue {script.name}")
+        deadline = trio.current_time() + self._deadline
+        call = _Call(script.name, args, deadline, again=script.again)
+        call.script = script
+        call.abandoned = abandoned
         try:
-            await one.done.wait()
-        except BaseException:
-            one.forsaken = True
-            if one.done.is_set():
-                self._hand_over(one)
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return await self._within_deadline(call)
+        except (trio.Cancelled, KeyboardInterrupt):
+            self._forsake(call)
             raise
-        if one.error is not None:
-            raise one.error
-        return one.reply
-
-    async def _perform(self, one: _Run) -> None:
-        """Run it, whether its caller waits or not."""
-        try:
-            one.reply = await self._within_deadline(
-                one.script.name, lambda link: self._send(link, one), again=one.script.again
-            )
-        except TrioqueueError as error:
-            one.error = error
-        one.done.set()
-        if one.forsaken:
-            self._hand_over(one)
-
-    def _hand_over(self, one: _Run) -> None:
-        if one.error is None and one.abandoned is not None:
-            one.abandoned(one.reply)
 
     async def ask(self, *words: Arg) -> Any:
-        """One raw command on the server that has our keys; for looking at it."""
-        return await self._within_deadline(
-            str(words[0]), lambda link: _request(link, *words), again=True
-        )
+        """The reply to one raw command, from the server that has our keys. Raises as `run` does."""
+        deadline = trio.current_time() + self._deadline
+        return await self._within_deadline(_Call(str(words[0]), words, deadline, again=True))
 
-    async def _within_deadline(
-        self, doing: str, send: Callable[[_Link], Any], *, again: bool
-    ) -> Any:
-        """What ``send`` answers, tried as often as may be. One deadline for all of it."""
-        last: Exception | None = None
-        delay = _FIRST_DELAY
-        with trio.move_on_after(self._deadline):
-            while True:
-                sent = False
+    async def _within_deadline(self, call: _Call) -> Any:
+        """Try as often as may be. One deadline for all of it."""
+        delay = _FIRST
+        with trio.move_on_at(call.deadline):
+            while not self._closed:
+                connection: Connection | None = None
+                call.request = None
                 try:
-                    link = await self._connected()
-                    sent = True
-                    return await send(link)
-                except (RedisError, OSError, BrokerUnavailable) as error:
-                    last = error
-                    if not self._may_repeat(error, sent=sent, again=again):
+                    connection = await self._link_of(call).connected()
+                    return await self._send(connection, call)
+                except _FAULTS as error:
+                    call.last = error
+                    if not self._may_repeat(call, connection, error):
                         break
-                await trio.sleep(delay)
-                delay = min(2 * delay, _LAST_DELAY)
-        if last is None:
-            # No answer in time: what comes on this connection is not for those who ask next.
-            if self._link is not None:
-                self._link.drop("it did not answer in time")
-            msg = f"{self._where}: {doing}: no answer within {self._deadline:g} s"
-            raise BrokerUnavailable(msg)
-        if isinstance(last, BrokerUnavailable):
-            raise BrokerUnavailable(f"{self._where}: {doing}: {last}") from last
-        raise translated(self._where, doing, last) from last
+                if connection is not None:  # else there was a pause, if there was need of one
+                    await trio.sleep(delay)
+                    delay = min(2 * delay, _LAST)
+        raise self._given_up(call)
 
-    def _may_repeat(self, error: Exception, *, sent: bool, again: bool) -> bool:
-        if isinstance(error, BrokerUnavailable):
-            return not sent
-        if is_elsewhere(error) and self._link is not None:
-            self._link.drop("another server has the keys now")
+    def _link_of(self, call: _Call) -> Link:
+        return self._copied if call.script is not None and call.script.replicated else self._calls
+
+    def _may_repeat(self, call: _Call, connection: Connection | None, error: Exception) -> bool:
+        if connection is None:
+            return is_lost(error) or is_refused(error)
+        if moved_to(error) and not self.cluster:
+            msg = f"{self._where}: the server is a node of a cluster: write redis+cluster://"
+            raise BrokerFailed(msg) from error
+        if is_elsewhere(error):
+            self._finder.moved(moved_to(error), connection.place)
+            connection.drop("another server has the keys now")
         if is_refused(error):
             return True
-        return is_lost(error) and (again or not sent)
+        if not is_lost(error):
+            return False
+        if call.request is not None:
+            call.doubtful = True
+        return call.again or not call.doubtful
 
-    async def _send(self, link: _Link, one: _Run) -> Any:
-        words = (1, self.prefix, *one.args)
-        script = one.script
+    def _given_up(self, call: _Call) -> TrioqueueError:
+        if self._closed:
+            return self._closed_error()
+        request, last = call.request, call.last
+        if request is not None and not request.ended:
+            last = Lost(f"no answer within {self._deadline:g} s")
+            call.doubtful = True
+        elif last is None:
+            last = Lost(f"no connection within {self._deadline:g} s")
+        error = translated(self._where, call.name, last)
+        if call.doubtful and isinstance(error, BrokerUnavailable):
+            error = BrokerUnavailable(f"{error} (whether it was done is not known)")
+        error.__cause__ = last
+        return error
+
+    async def _send(self, connection: Connection, call: _Call) -> Any:
+        script = call.script
+        if script is None:
+            call.request = connection.request(*call.args)
+            return await call.request.wait()
+        words = (b"1", self.prefix, *call.args)
+        call.request = connection.request(b"EVALSHA", script.sha, *words)
         try:
-            reply = await _request(link, "EVALSHA", script.sha, *words)
+            reply = await call.request.wait()
         except RedisError as error:
             if not is_unknown_script(error):
                 raise
-            reply = await _request(link, "EVAL", script.source, *words)
+            call.request = connection.request(b"EVAL", script.source, *words)
+            reply = await call.request.wait()
         if script.replicated and self._replicas:
-            await self._replicate(link, script)
+            call.reply = reply
+            await self._replicate(connection, script)
         return reply
 
-    async def _replicate(self, link: _Link, script: Script) -> None:
+    async def _replicate(self, connection: Connection, script: Script) -> None:
         """Wait until the replicas have what was written on this connection before."""
-        limit = max(1, int(1000 * self._deadline / 2))
-        reached = await _request(link, "WAIT", self._replicas, limit)
+        limit = max(1, int(1000 * self._patience / 2))
+        reached = await connection.ask("WAIT", self._replicas, limit)
         if reached < self._replicas:
             msg = (
                 f"{self._where}: {script.name} was done, but {reached} replicas of "
@@ -217,27 +237,50 @@ class Wire:
             )
             raise BrokerUnavailable(msg)
 
-    # --- connections ------------------------------------------------------------------------------
+    # --- calls that nobody waits for any more -----------------------------------------------------
 
-    async def _connected(self) -> _Link:
-        link = self._link
-        if link is not None and link.usable:
-            return link
-        async with self._connecting:
-            if self._link is None or not self._link.usable:
-                self._link = await self._connect()
-            return self._link
+    def _forsake(self, call: _Call) -> None:
+        """Its caller was cancelled. Whoever cares is told of the reply, once: it may come yet."""
+        if call.abandoned is None:
+            return
+        if call.reply is not _NOTHING:
+            self._tell(call, call.reply)
+        elif call.request is not None and not call.request.ended:
+            call.request.on_end = partial(self._ended_late, call)
+        else:
+            self._go_on(call)
 
-    async def _connect(self) -> _Link:
-        """A new connection. Cancelled: none is left behind."""
-        place = await self._finder.find()
-        link = _Link(self._finder.connection(place))
+    def _ended_late(self, call: _Call, request: Request) -> None:
+        if request.error is None:
+            self._tell(call, request.reply)
+            return
+        call.doubtful = call.doubtful or is_lost(request.error)
+        self._go_on(call)
+
+    def _go_on(self, call: _Call) -> None:
+        """If it may have been done, the same question brings the lost answer."""
+        if call.doubtful and call.again and not self._closed:
+            self._spawn(self._finish, call)
+        else:
+            self._tell(call, None)
+
+    async def _finish(self, call: _Call) -> None:
         try:
-            await self._nursery.start(link.run)
-        except BaseException:
-            link.drop("it was not made in time")
+            reply = await self._within_deadline(call)
+        except TrioqueueError as error:
+            logger.debug("nobody will know what became of a call: %s", error)
+            reply = None
+        except trio.Cancelled:
+            self._tell(call, None)
             raise
-        return link
+        self._tell(call, reply)
+
+    def _tell(self, call: _Call, reply: Any) -> None:
+        assert call.abandoned is not None
+        try:
+            call.abandoned(reply)
+        except Exception:
+            logger.exception("the late reply to %s could not be made use of", call.name)
 
     # --- messages ---------------------------------------------------------------------------------
 
@@ -245,63 +288,48 @@ class Wire:
         self, on_message: Callable[[bytes], object], on_gap: Callable[[], object]
     ) -> None:
         """See `Line`."""
-        delay = _FIRST_DELAY
-        while True:
-            link: _Link | None = None
-            try:
-                with trio.fail_after(self._deadline):
-                    link = await self._connect()
-                    messages = await self._subscribe(link)
-                on_gap()
-                delay = _FIRST_DELAY
-                await self._hear(link, messages, on_message)
-            except (RedisError, OSError, trio.TooSlowError, BrokerUnavailable) as error:
-                logger.debug("%s: messages are missed: %s", self._where, error)
-            finally:
-                if link is not None:
-                    link.drop("its listener has left")
-            await trio.sleep(delay)
-            delay = min(2 * delay, _LAST_DELAY)
 
-    async def _subscribe(self, link: _Link) -> Any:
-        messages = link.connection.push_messages
-        command = b"SSUBSCRIBE" if self.cluster else b"SUBSCRIBE"
-        link.connection.send_command(command, self.channel)
-        async for kind, *_ in messages:
-            if kind in {b"subscribe", b"ssubscribe"}:
-                return messages
-        raise OSError("the subscription was not answered")
+        def hear(message: list[Any]) -> None:
+            match message[0]:
+                case b"message" | b"smessage":
+                    on_message(message[2])
+                case b"sunsubscribe":
+                    link.drop("the queue's slot has moved")
+                case _:
+                    pass
 
-    async def _hear(
-        self, link: _Link, messages: Any, on_message: Callable[[bytes], object]
-    ) -> None:
-        """Hand on what comes; whether the connection still lives is asked in silence."""
-        async with open_bare_nursery() as nursery:
-            nursery.start_soon(self._ping, link)
-            async for kind, *parts in messages:
-                if kind in {b"message", b"smessage"}:
-                    on_message(parts[1])
-                elif kind == b"sunsubscribe":  # the slot has moved
-                    break
-            nursery.cancel_scope.cancel(reason="the connection has ended")
-
-    async def _ping(self, link: _Link) -> None:
-        while link.usable:
-            await trio.sleep(self._deadline / 2)
-            with trio.move_on_after(self._deadline / 2) as scope:
+        link = self._ear = self._new_link(hear)
+        delay = _FIRST
+        try:
+            while not self._closed:
+                connection: Connection | None = None
                 try:
-                    await _request(link, "PING")
-                except (RedisError, OSError):
-                    break
-            if scope.cancelled_caught:
-                break
-        link.drop("it is silent")
+                    connection = await link.connected()
+                    await connection.ask(
+                        "SSUBSCRIBE" if self.cluster else "SUBSCRIBE", self.channel
+                    )
+                    on_gap()
+                    delay = _FIRST
+                    await connection.keep_asking()
+                    why = connection.why or ""
+                except (*_FAULTS, BrokerFailed) as error:
+                    why = cause_of(error)
+                    self._look_elsewhere(link, connection, error)
+                    if not is_lost(error) and not is_refused(error):
+                        # No reason to end: what is missed is found by looking, which is later.
+                        logger.warning("%s", translated(self._where, "listening", error))
+                        delay = _REFUSED_DELAY
+                logger.debug("%s: messages are missed: %s", self._where, why)
+                await trio.sleep(delay)
+                delay = min(2 * delay, _LAST)
+        finally:
+            link.drop("its listener has left")
+        raise self._closed_error()
 
-
-async def _request(link: _Link, *words: Arg) -> Any:
-    name, *args = words
-    command = name if isinstance(name, bytes) else str(name).encode()
-    return await link.connection.create_request(command, *args, decode=False)
+    def _look_elsewhere(self, link: Link, connection: Connection | None, error: Exception) -> None:
+        if connection is not None:
+            self._finder.moved(moved_to(error), connection.place)
+        link.drop("it cannot be listened to")
 
 
 @asynccontextmanager
@@ -313,18 +341,11 @@ async def open_wire(
 
     Raises `BrokerFailed` or `BrokerUnavailable` if the server cannot be used now.
     """
-    _quieten()
     async with open_bare_nursery() as nursery:
-        wire = Wire(address, f"tq:{{{name}}}", identity, deadline, replicas, nursery)
-        await wire.ask("PING")
+        wire = Wire(address, f"tq:{{{name}}}", identity, deadline, replicas)
+        await nursery.start(wire.live)
         try:
+            await wire.ask("PING")
             yield wire
         finally:
-            nursery.cancel_scope.cancel(reason="the line was left")
-
-
-def _quieten() -> None:
-    """coredis logs each failed attempt with a traceback; whoever asked for it is told anyway."""
-    its = logging.getLogger("coredis")
-    if its.level == logging.NOTSET:
-        its.setLevel(logging.CRITICAL)
+            wire.close()
