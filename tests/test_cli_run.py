@@ -291,7 +291,7 @@ def test_a_worker_that_is_stopped_by_itself_is_replaced(site: Site):
 WRONG = {
     "no broker": (JOBS, {"TRIOQUEUE_BROKER": ""}, ["--broker", "TRIOQUEUE_BROKER"]),
     "memory": (JOBS, {"TRIOQUEUE_BROKER": "memory://"}, ["inside its program"]),
-    "redis": (JOBS, {"TRIOQUEUE_BROKER": "redis://localhost"}, ["not in this release"]),
+    "redis": (JOBS, {"TRIOQUEUE_BROKER": "redis://localhost?que=a"}, ["'que'", "queue, lease"]),
     "an option": (JOBS, {"TRIOQUEUE_BROKER": "sqlite:///x.db?leas=3"}, ["'leas'", "lease"]),
     "no module": ("nothing:tasks", {}, ["no module 'nothing'"]),
     "no attribute": ("tests.cli_jobs:task", {}, ["no 'task'", "tests.cli_jobs:tasks"]),

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, final
 
 import trio
@@ -18,6 +19,7 @@ import trio
 import trioqueue
 
 from .. import Event, OutcomeKind, Queue, State, TaskSet
+from .._patience import patiently
 from ..observe import log_events
 from ._exits import OK
 from ._stop import HARD_LIMIT, Request, Stop
@@ -131,7 +133,7 @@ class Work:
             self._queue = queue
             self._tell_start()
             if settings.burst:
-                await first_of(queue.drain, self._asked.wait)
+                await first_of(partial(patiently, queue.drain), self._asked.wait)
             else:
                 await self._asked.wait()
             if self._asked.is_set():
