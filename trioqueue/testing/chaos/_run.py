@@ -21,8 +21,8 @@ class ChaosReport:
     """What was done, and what is wrong with it.
 
     ``mischief``: kills, stops, continuations, requests to stop, and what befell the store or the
-    way to it. ``excuses``: why handlers ran
-    again. ``wrong``: processes that did not end as they must.
+    way to it. ``excuses``: why handlers ran again. ``unheard``: deliveries to claims whose answer
+    was lost. ``wrong``: processes that did not end as they must.
     """
 
     mischief: Counter[str]
@@ -30,6 +30,7 @@ class ChaosReport:
     accepted: int
     attempts: int
     zombies: int
+    unheard: int
     states: Counter[str]
     violations: list[Violation]
     wrong: list[str]
@@ -46,7 +47,8 @@ class ChaosReport:
         lines = [
             f"mischief: {listed(self.mischief)}",
             f"tasks: {self.accepted} accepted; in the end {listed(self.states)}",
-            f"attempts: {self.attempts}, {self.zombies} of them zombies for a while",
+            f"attempts: {self.attempts}, {self.zombies} of them zombies for a while; "
+            f"{self.unheard} more deliveries of which nobody heard",
             f"ran again: {self.excuses.total()} ({listed(self.excuses)})",
             f"violations: {len(self.violations)}",
             *(f"  {violation}" for violation in self.violations[:20]),
@@ -79,6 +81,9 @@ def run_chaos(setup: Setup) -> ChaosReport:
         accepted=sum(task.accepted < inf for task in story.tasks.values()),
         attempts=sum(each.began < inf for each in attempts),
         zombies=sum(bool(each.busy) and max(each.busy) > each.expires for each in attempts),
+        unheard=sum(
+            task.deliveries - len(story.task(each).attempts) for each, task in final.tasks.items()
+        ),
         states=Counter(str(task.state) for task in final.tasks.values()),
         violations=check(records, final, setup.terms),
         wrong=monkey.wrong,
