@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import trio
 
+from tests.redis_audit import audit
 from tests.redis_broker import open_virtual
 from tests.redis_server import RunningServer
 from trioqueue.brokers._redis import RedisBroker
-from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance
+from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance, Case
 
 
 class TestRedisBroker(BrokerConformance, has=REMOTE_BROKER):
@@ -22,6 +23,11 @@ class TestRedisBroker(BrokerConformance, has=REMOTE_BROKER):
         self.server = redis_server
         self.queue = redis_queue
         self.ahead = 0.0
+
+    def play(self, case: Case) -> None:
+        """In the end of each case every key on the server is looked at."""
+        super().play(case)
+        audit(self.server, self.queue, retention=self.retention)
 
     def open_broker(self, **options: Any) -> AbstractAsyncContextManager[RedisBroker]:
         options = {"retention": self.retention, **options}
