@@ -81,6 +81,16 @@ def test_publishing_has_all_its_options(site: Site):
     assert text.count("No live worker takes") == 3
 
 
+def test_a_broker_that_is_full_says_so(site: Site):
+    """What was accepted until then is printed, and stays."""
+    site.variables["TRIOQUEUE_BROKER"] += "&capacity=3&full=refuse"
+    done = site.here("publish", JOBS, "send", "--count", "5")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 3
+    assert "3 open tasks" in done.stderr
+    assert site.counts() == {"ready": 3}
+
+
 def test_a_signal_lets_running_tasks_end_and_starts_no_other(site: Site):
     """Ctrl-C: within the grace; what waits stays on the server; exit 0."""
     site.publish("slow", "--json", "[1]", "--count", "10")

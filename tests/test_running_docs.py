@@ -1,5 +1,6 @@
 """What docs/running.md says of brokers' URLs and of `trioqueue check` is what there is."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -8,12 +9,16 @@ from typing import Any
 import pytest
 
 from trioqueue.brokers._findings import Finding, Level, fine
+from trioqueue.brokers._redis_address import SCHEMES
 from trioqueue.brokers._redis_check import RedisFacts
 from trioqueue.brokers._sqlite_check import check_sqlite
+from trioqueue.brokers._url import parse_broker_url
+from trioqueue.brokers._url_options import REDIS, SQLITE, Options
 
 from . import test_redis_check, test_sqlite_check
 
-PAGE = (Path(__file__).parent.parent / "docs" / "running.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "running.md").read_text(encoding="utf-8")
 
 
 def table(before: str) -> list[list[str]]:
@@ -49,3 +54,22 @@ def test_the_table_of_checks_is_what_is_checked(
         name: [Level.WARNING in levels[name], Level.PROBLEM in levels[name]] for name in told
     }
     assert levels.keys() <= told.keys()
+
+
+def test_every_url_in_the_table_is_one():
+    """And every scheme that there is stands in it."""
+    urls = [url.strip("`") for url, _ in table("## Brokers' URLs")]
+    assert all(parse_broker_url(url) for url in urls)
+    words = "".join(words for row in table("## Brokers' URLs") for words in row)
+    assert {scheme for scheme in SCHEMES if f"{scheme}://" not in words} == set()
+
+
+@pytest.mark.parametrize(
+    ("page", "before", "known"),
+    [("durable.md", "## Options", SQLITE), ("redis.md", "Options, in the query", REDIS)],
+)
+def test_the_options_that_a_page_lists_are_those_of_the_url(page: str, before: str, known: Options):
+    """All of them, and no other."""
+    part = (DOCS / page).read_text(encoding="utf-8").partition(before)[2].partition("\n## ")[0]
+    heads = re.findall(r"^(?:- |\| )(`[a-z_]+`(?:, `[a-z_]+`)*)(?=:| \|)", part, re.MULTILINE)
+    assert sorted(re.findall(r"\w+", " ".join(heads))) == sorted(known)

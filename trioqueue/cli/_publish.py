@@ -13,7 +13,7 @@ import trioqueue
 
 from .. import Call, Submission, TaskSet
 from ..brokers._open import codec_of
-from ..brokers._url import check_broker_url
+from ..brokers._url import check_broker_url, parse_broker_url
 from ._broker import BrokerOption, broker_url
 from ._errors import Wrong
 from ._exits import OK
@@ -93,16 +93,18 @@ async def publish(
     options = {option: value for option, value in given.items() if value is not None}
     args, kwargs = typed(task_set, name, args, kwargs)
     async with trioqueue.open_queue(task_set, broker=url, workers=0) as opened:
-        await submit_all(opened.options(**options), task_type.bind(*args, **kwargs), count)
+        call = task_type.bind(*args, **kwargs)
+        most = min(BATCH, parse_broker_url(url).options.get("capacity", BATCH))
+        await submit_all(opened.options(**options), call, count, most)
     return OK
 
 
-async def submit_all(target: Submission, call: Call[Any], count: int) -> None:
-    """Submit the call ``count`` times, and print the ids as they are accepted."""
+async def submit_all(target: Submission, call: Call[Any], count: int, most: int) -> None:
+    """Submit the call ``count`` times, ``most`` in one go; print the ids as they are accepted."""
     began = time.perf_counter()
     left = count
     while left:
-        batch = min(BATCH, left)
+        batch = min(most, left)
         handles = await target.submit_many([call] * batch)
         say(*(handle.id for handle in handles))
         flush()
