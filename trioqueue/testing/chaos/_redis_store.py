@@ -32,6 +32,12 @@ _WEATHER: Final = {
     "reset": 2,
     "sever": 4,
 }
+#: What an operator may do at any time: whoever is concerned must not even notice.
+_COMMANDS: Final = {
+    "deafen": "CLIENT KILL TYPE pubsub",
+    "disconnect": "CLIENT KILL TYPE normal SKIPME yes",
+    "unload": "SCRIPT FLUSH",
+}
 #: Connections that have lost something stay silent when the weather is over.
 _LOSSY: Final = frozenset({"blackhole", "mute"})
 
@@ -103,7 +109,7 @@ class _LiveServer:
     lease: float
     witness: Witness
     mischief: Mapping[str, float] = field(
-        default_factory=lambda: {"weather": 6, "restart": 0.6, "freeze": 0.4}
+        default_factory=lambda: {"weather": 6, "restart": 0.6, "freeze": 0.4, "command": 1}
     )
 
     def __post_init__(self) -> None:
@@ -131,6 +137,9 @@ class _LiveServer:
             return self._change(slot, chance)
         if self._down_until < inf or self._frozen_until < inf:
             return ""
+        if kind == "command":
+            word = chance.choice(list(_COMMANDS))
+            return word if self.server.tell(_COMMANDS[word]) else ""
         seconds = chance.uniform(0, 1.5) * self.lease
         if kind == "restart":
             self._down_until = time.monotonic() + seconds

@@ -106,10 +106,14 @@ class Server:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def _answers(self) -> bool:
+    def tell(self, command: str) -> bytes:
+        """One command without a long answer: the answer, or nothing if there is no server."""
         try:
             with socket.create_connection((HOST, self.port), timeout=1.0) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"
+                connection.sendall(f"{command}\r\n".encode())
+                return connection.recv(1_000)
         except OSError:
-            return False
+            return b""
+
+    def _answers(self) -> bool:
+        return self.tell("PING") == b"+PONG\r\n"
