@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,15 @@ class Producer:
 
 #: What is done with it. It may block its loop only where nothing else has to go on.
 Plan: TypeAlias = Callable[[Producer], Awaitable[None]]
+
+
+#: Of one client of redis-py: workers that run 100 tasks at once fail with the 100 of its default.
+CONNECTIONS: Final = 1_000
+
+
+def roomy(url: str) -> str:
+    """The server's address for a client of redis-py."""
+    return f"{url}?max_connections={CONNECTIONS}"
 
 
 def batches(numbers: Sequence[int], size: int) -> list[Sequence[int]]:

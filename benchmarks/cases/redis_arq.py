@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks.hand import Tally
 from benchmarks.measure import TIMEOUT
-from benchmarks.producer import Plan, Producer, batches
+from benchmarks.producer import CONNECTIONS, Plan, Producer, batches
 
 # By name, because type checkers must not need the peers.
 connections: Any = importlib.import_module("arq.connections")
@@ -20,12 +20,18 @@ BATCH: Final = 32
 POLL: Final = 0.01
 
 
+def _settings(url: str) -> Any:
+    settings = connections.RedisSettings.from_dsn(url)
+    settings.max_connections = CONNECTIONS
+    return settings
+
+
 class Arq:
     """See `hand.System`."""
 
     def produce(self, url: str, plan: Plan) -> None:
         async def main() -> None:
-            pool = await connections.create_pool(connections.RedisSettings.from_dsn(url))
+            pool = await connections.create_pool(_settings(url))
 
             async def put(number: int) -> None:
                 await pool.enqueue_job("no-op", number)
@@ -48,7 +54,7 @@ class Arq:
         async def main() -> None:
             worker = workers.Worker(
                 functions=[workers.func(handle, name="no-op", timeout=TIMEOUT)],
-                redis_settings=connections.RedisSettings.from_dsn(url),
+                redis_settings=_settings(url),
                 max_jobs=concurrency,
                 poll_delay=POLL,
                 handle_signals=False,

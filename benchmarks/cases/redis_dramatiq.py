@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from benchmarks.hand import Tally
-from benchmarks.producer import Plan, Producer
+from benchmarks.producer import Plan, Producer, roomy
 
 # By name, because type checkers must not need the peers.
 dramatiq: Any = importlib.import_module("dramatiq")
@@ -28,9 +28,9 @@ class Dramatiq:
         self._keeps_results = keeps_results
 
     def _opened(self, url: str, handler: Callable[[int], None]) -> tuple[Any, Any]:
-        broker = brokers.RedisBroker(url=url)
+        broker = brokers.RedisBroker(url=roomy(url))
         if self._keeps_results:
-            backend = backends.RedisBackend(url=url)
+            backend = backends.RedisBackend(url=roomy(url))
             broker.add_middleware(results.Results(backend=backend, store_results=True))
         return broker, dramatiq.actor(handler, actor_name="no-op", broker=broker)
 

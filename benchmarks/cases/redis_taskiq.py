@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from benchmarks.hand import Tally
-from benchmarks.producer import Plan, Producer, batches
+from benchmarks.producer import Plan, Producer, batches, roomy
 
 # By name, because type checkers must not need the peers.
 api: Any = importlib.import_module("taskiq.api")
@@ -21,8 +21,8 @@ class Taskiq:
     """See `hand.System`. With results, which need a backend; without retries."""
 
     def _opened(self, url: str, handler: Callable[[int], Any]) -> tuple[Any, Any]:
-        results = taskiq_redis.RedisAsyncResultBackend(url, result_ex_time=86_400)
-        broker = taskiq_redis.RedisStreamBroker(url).with_result_backend(results)
+        results = taskiq_redis.RedisAsyncResultBackend(roomy(url), result_ex_time=86_400)
+        broker = taskiq_redis.RedisStreamBroker(roomy(url)).with_result_backend(results)
         return broker, broker.task(task_name="no-op")(handler)
 
     def produce(self, url: str, plan: Plan) -> None:
