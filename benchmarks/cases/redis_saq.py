@@ -44,8 +44,8 @@ class Saq:
         async def main() -> None:
             queue = saq.Queue.from_url(roomy(url))
             await queue.connect()
-            # Its first sweep takes a task for stuck that was claimed but not marked yet, and runs it
-            # twice: one that is made now holds its lock for a minute.
+            # Its first sweep takes a task for stuck that is claimed but not marked yet, and has it
+            # run twice. One that is made now holds the lock for a minute.
             await queue.sweep()
             worker = saq.Worker(queue, [("no-op", handle)], concurrency=concurrency)
             running = asyncio.create_task(worker.start())
