@@ -127,7 +127,7 @@ USERS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no scripts": (
         ["~*", "&*", "+@all", "-@scripting"],
         {"scripts": "problem"},
-        "do not run: User u8",
+        "no permissions to run the",
     ),
 }
 
@@ -209,3 +209,4 @@ async def test_what_is_not_there_is_a_problem_and_not_an_error(start_redis: Call
     (found,) = (await find(server.url("q", timeout="0.2"))).values()
     assert (found.level, found.name) == (Level.PROBLEM, "connection")
     assert "hush" not in found.says
+    assert "firewall" in found.advice

@@ -32,6 +32,10 @@ from ._since_boot import since_boot
 _ASKED: Final = 11
 #: Seconds that a message may take to come back.
 _MESSAGE: Final = 2.0
+_UNREACHED: Final = (
+    "see that the server runs, and that this machine may reach it: host, port, firewall; "
+    "rediss:// if it wants TLS, redis:// if not"
+)
 #: Settings that are looked at.
 _SETTINGS: Final = (
     *("appendfsync", "busy-reply-threshold", "lua-time-limit", "min-replicas-to-write", "save"),
@@ -57,8 +61,10 @@ async def examine_redis(address: RedisAddress, options: Mapping[str, Any]) -> li
             if worst(identity) is Level.PROBLEM:  # the wrong server: it would refuse all else
                 return [connection, *identity]
             facts = await _gather(wire, setting, facts)
-    except (BrokerFailed, BrokerUnavailable, InvalidTask) as error:
-        return [problem("connection", str(error), "nothing else was looked at")]
+    except BrokerUnavailable as error:
+        return [problem("connection", str(error), _UNREACHED)]
+    except (BrokerFailed, InvalidTask) as error:
+        return [problem("connection", str(error), "put that right: nothing else was looked at")]
     facts = replace(facts, replicas=options.get("replicas", 0))
     return [connection, *identity, *check_redis(facts)]
 
