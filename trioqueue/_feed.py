@@ -64,6 +64,7 @@ class RemoteFeed:
         self._committer = Committer(broker, self._on_dead)
         self._keeper = Keeper(broker, record, self._committer.leases, self._on_lost)
         self._pace = Pace()
+        self._low = -1  # so few in hand that it is time to claim again: while these are run
         self._hand: deque[Lease] = deque()  # claimed and not started
         self._wanted = trio.Event()  # a worker has looked in vain
         self._fetching = trio.CancelScope()
@@ -101,6 +102,8 @@ class RemoteFeed:
             elif admits(lease.task.type):
                 lease.started_at = now
                 self._pace.begin()
+                if len(hand) == self._low:
+                    self._wanted.set()
                 return lease
             else:
                 hand.append(lease)
@@ -225,9 +228,9 @@ class RemoteFeed:
         for lease in self._hand:
             room[lease.task.type] -= 1
         idle = self._consumer.free() - len(self._hand)
-        if idle <= 0:
-            return ()
         ahead = self._pace.ahead(trio.current_time())
+        if idle <= 0 and (idle + ahead <= 0 or len(self._hand) > self._low):
+            return ()
         # A slot of the whole fleet must not lie in hand here while somebody else could use it: what
         # is claimed ahead is claimed apart, and only if no task that takes one was up.
         apart = ahead if self._limits else 0
@@ -239,7 +242,10 @@ class RemoteFeed:
             free = {name: count for name, count in room.items() if name not in self._limits}
             taken += len(await self._take(room, free, apart))
             most += apart
-        if taken >= most or (self._left_out and self._missed):
+        full = taken >= most
+        # Only where there is more to be had, and no slot of the fleet among it.
+        self._low = ahead // 2 if full and not self._limits else -1
+        if full or (self._left_out and self._missed):
             return ()
         return [name for name, count in room.items() if count > 0]
 

@@ -44,6 +44,8 @@ from ._stored import encode_worker, note_error, refresh
 _RAISED_KEPT: Final = 256
 #: Tasks in one publish: the server does nothing else meanwhile, for some 10 us each.
 MOST_PUBLISHED: Final = 10_000
+#: Seconds that giving back what was claimed for nobody may take when the block is left.
+_LAST_WORDS: Final = 5.0
 #: Seconds between two looks at whether a queue was closed that somebody waits to submit to.
 _CLOSED_LOOK: Final = 0.1
 
@@ -57,6 +59,7 @@ class RedisBroker(RedisInspector):
         super().__init__(line, setting)
         self._nursery = nursery
         self._numbers = count(1)
+        self._claim = 1  # the number of the next one, the same until there was a reply
         self._claiming = trio.Lock()
         self._limits: dict[str, int] = {}
         self._stands = Stands()
@@ -168,7 +171,8 @@ class RedisBroker(RedisInspector):
                 if await self._do(calls.WAIT, args, self._tended):
                     return
                 with trio.move_on_after(self._setting.poll):
-                    await called.wait()
+                    if await called():
+                        return
         finally:
             self._stands.leave(number)
 
@@ -180,10 +184,11 @@ class RedisBroker(RedisInspector):
         Cancelled: nothing was taken, or it is given back at once, unstarted.
         """
         types: list[Arg] = []
-        for name, number in room.items():
-            types += (name, number, self._limits.get(name, -1))
+        for name, free in room.items():
+            types += (name, free, self._limits.get(name, -1))
         async with self._claiming:  # one at a time: the reply to the last is kept for a repeat
-            args = (next(self._numbers), most, len(room), *types, *listed(queues))
+            number = self._claim
+            args = (number, most, len(room), *types, *listed(queues))
             expires = self.lease_time() + self.lease - self._setting.margin
             head = self._setting.head(
                 observed=bool(self.events.observers), cluster=self._line.cluster
@@ -194,11 +199,13 @@ class RedisBroker(RedisInspector):
                     calls.CLAIM, (*head, *args), partial(self._claimed_for_nobody, expires)
                 )
             except (trio.Cancelled, KeyboardInterrupt):
-                raise  # the reply may be on its way
+                self._claim = number + 1  # the reply may be on its way
+                raise
             except BaseException:
                 self._tie()
                 raise
             self._tie()
+            self._claim = number + 1
             return self._claimed(expires, reply)
 
     def _claimed(self, expires: float, reply: Any) -> list[Lease]:
@@ -228,7 +235,8 @@ class RedisBroker(RedisInspector):
             Settlement(lease, Move.RELEASED, Outcome(OutcomeKind.HANDED_BACK)) for lease in leases
         ]
         try:
-            await patiently(lambda: self.settle(released))
+            with trio.move_on_after(_LAST_WORDS, shield=True):
+                await patiently(lambda: self.settle(released))
         finally:
             self._tie()
 
@@ -446,6 +454,6 @@ async def serve_line(line: Line, setting: calls.Setting) -> AsyncGenerator[Redis
             yield broker
         finally:
             # Bounded, and needed: what was claimed for nobody would wait for its lease to expire.
-            with trio.move_on_after(setting.lease / 3, shield=True):
+            with trio.move_on_after(_LAST_WORDS, shield=True):
                 await broker.tie_up()
             nursery.cancel_scope.cancel(reason="the broker's block was left")

@@ -46,6 +46,7 @@ class Stands:
 
     def __init__(self) -> None:
         self._events: dict[int, trio.Event] = {}
+        self._called: set[int] = set()
 
     def enter(self) -> int:
         """Take the lowest number that is free."""
@@ -59,16 +60,23 @@ class Stands:
         """Wait no more."""
         del self._events[number]
 
-    def begin(self, number: int) -> trio.Event:
-        """The event of its next call."""
-        self._events[number] = trio.Event()
-        return self._events[number]
+    def begin(self, number: int) -> Callable[[], Awaitable[bool]]:
+        """A function that waits for its next call; whether that was for it, or for all."""
+        event = self._events[number] = trio.Event()
+        self._called.discard(number)
+
+        async def wait() -> bool:
+            await event.wait()
+            return number in self._called
+
+        return wait
 
     def call(self, number: int) -> bool:
         """Whether there is one who waits."""
         event = self._events.get(number)
         if event is None:
             return False
+        self._called.add(number)
         event.set()
         return True
 

@@ -101,6 +101,7 @@ do
         call('ZADD', LEASED, now + LEASE, id)
       end
       alarm = 0
+      call('HSET', META, 'alarm', 0)
     end
   end
 end

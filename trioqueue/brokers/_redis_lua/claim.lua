@@ -21,6 +21,7 @@ if before and string.sub(before, 1, #number + 1) == number .. ' ' then
   for id in string.gmatch(string.sub(before, #number + 2), '[^\31]+') do
     local record = read(id)
     if record and record[STATE] == S_RUNNING and record[HOLDER] == ME then
+      call('ZADD', LEASED, now + LEASE, id) -- whoever claims counts from when he has asked
       leases[#leases + 1] = snapshot(id)
     end
   end

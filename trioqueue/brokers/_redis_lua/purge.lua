@@ -6,6 +6,7 @@ local dead = record and record[STATE] == S_DEAD
 if dead then
   call('ZREM', DEAD_LETTERS, id)
   call('ZADD', ENDED, now, id)
+  sooner = math.min(sooner, now + TOMBSTONE)
   record[STATE], record[ENDED_AT] = S_PURGED, now
   drop_payload(id, record)
   add_entry(record, 'p')
