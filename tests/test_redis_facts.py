@@ -13,7 +13,7 @@ import trioqueue
 from tests.redis_broker import open_virtual
 from tests.redis_cluster import Cluster, Replicated
 from tests.redis_server import Redis, Server
-from trioqueue.brokers import _redis_facts
+from trioqueue.brokers import _redis_trial
 from trioqueue.brokers._findings import Finding, Level
 from trioqueue.brokers._redis_probe import TRIES, probe_args
 from trioqueue.brokers._url import examine_broker_url, parse_broker_url
@@ -146,7 +146,7 @@ async def test_what_a_user_may_not_do_is_found(
     case: str, guarded: Server, monkeypatch: pytest.MonkeyPatch
 ):
     """Each with the rules that it needs."""
-    monkeypatch.setattr(_redis_facts, "_MESSAGE", 0.2)
+    monkeypatch.setattr(_redis_trial, "MESSAGE", 0.2)
     monkeypatch.setattr(guarded, "user", f"u{list(USERS).index(case)}")
     monkeypatch.setattr(guarded, "password", "p")
     _, expected, words = USERS[case]

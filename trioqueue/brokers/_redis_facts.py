@@ -14,7 +14,6 @@ import trio
 from coredis.exceptions import RedisError
 
 from .._errors import BrokerFailed, BrokerUnavailable, InvalidTask
-from .._nursery import open_bare_nursery
 from ._findings import Finding, Level, fine, problem, worst
 from ._redis_address import RedisAddress
 from ._redis_calls import Setting
@@ -24,14 +23,14 @@ from ._redis_find import Finder, open_connection
 from ._redis_inspector import RedisInspector
 from ._redis_line import Arg
 from ._redis_open import _VERSION
-from ._redis_probe import PROBE, Probed, find_refusal, probe_args, read_probe
+from ._redis_trial import try_all
 from ._redis_wire import Wire, open_wire
 from ._since_boot import since_boot
 
 #: Times that the server is asked for its clock: enough that one slow answer does not count.
 _ASKED: Final = 11
-#: Seconds that a message may take to come back.
-_MESSAGE: Final = 2.0
+#: Seconds for a sentinel to answer.
+_SENTINEL: Final = 2.0
 _UNREACHED: Final = (
     "see that the server runs, and that this machine may reach it: host, port, firewall; "
     "rediss:// if it wants TLS, redis:// if not"
@@ -85,11 +84,8 @@ async def _ask_who(wire: Wire, address: RedisAddress) -> RedisFacts:
 
 
 async def _gather(wire: Wire, setting: Setting, facts: RedisFacts) -> RedisFacts:
-    """The other facts. Takes some round trips, and `_MESSAGE` if no message comes back.
-
-    What the server does not answer is left out, but for the time.
-    """
-    tried = await _try_all(wire)
+    """The other facts. What the server does not answer is left out, but for the time."""
+    tried = await try_all(wire)
     clock = await _compare_clocks(wire)
     readable = tried.scripts is None and not tried.probed.refused
     return replace(
@@ -113,7 +109,7 @@ async def _gather(wire: Wire, setting: Setting, facts: RedisFacts) -> RedisFacts
 async def _count_sentinels(address: RedisAddress) -> int | None:
     """How many watch the master, by the first of them that tells."""
     for host in address.hosts:
-        with suppress(RedisError, OSError, Lost, BrokerFailed), trio.move_on_after(_MESSAGE):
+        with suppress(RedisError, OSError, Lost, BrokerFailed), trio.move_on_after(_SENTINEL):
             async with open_connection(address, host, sentinel=True) as connection:
                 reply = await connection.ask("SENTINEL", "MASTER", address.service or "")
             told = _read_pairs(reply) or {}
@@ -166,68 +162,7 @@ def _word(reply: object) -> str:
     return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
 
 
-# --- what is tried -------------------------------------------------------------------------------
-
-
-class _Tried(NamedTuple):
-    """What came of `PROBE`, and of the message that it sends."""
-
-    probed: Probed = Probed()
-    scripts: str | None = None
-    messages: str | None = None
-    message_time: float | None = None  # in seconds, script and all
-
-
-async def _try_all(wire: Wire) -> _Tried:
-    arrived, listening = trio.Event(), trio.Event()
-
-    async def listen() -> None:
-        await wire.listen(lambda _: arrived.set(), listening.set)
-
-    async with open_bare_nursery() as nursery:
-        nursery.start_soon(listen)
-        with trio.move_on_after(_MESSAGE):
-            await listening.wait()
-        began = trio.current_time()
-        tried = await _try_commands(wire)
-        if listening.is_set() and tried.scripts is None and not tried.probed.mute:
-            with trio.move_on_after(_MESSAGE):
-                await arrived.wait()
-        took = trio.current_time() - began
-        nursery.cancel_scope.cancel(reason="all was tried")
-    if not listening.is_set():
-        return tried._replace(messages=await _why_deaf(wire))
-    if arrived.is_set():
-        return tried._replace(message_time=took)
-    if tried.scripts is not None or tried.probed.mute or tried.probed.broken:
-        return tried
-    return tried._replace(messages=f"none came back within {_MESSAGE:g} s")
-
-
-async def _try_commands(wire: Wire) -> _Tried:
-    try:
-        args = probe_args(wire.channel, cluster=wire.cluster)
-        return _Tried(read_probe(await wire.run(PROBE, args), wire.prefix))
-    except BrokerUnavailable as error:
-        return _Tried(Probed(broken=_words(error)))
-    except BrokerFailed as error:
-        refused = find_refusal(_words(error), wire.prefix)
-        return _Tried(Probed((refused,), mute=True)) if refused else _Tried(scripts=_words(error))
-
-
-def _words(error: Exception) -> str:
-    """What the server itself has said."""
-    return str(error.__cause__ or error)
-
-
-async def _why_deaf(wire: Wire) -> str:
-    """Why there is no subscription: whoever listens goes on trying, and does not tell."""
-    with trio.move_on_after(_MESSAGE):
-        try:
-            await wire.ask("SSUBSCRIBE" if wire.cluster else "SUBSCRIBE", wire.channel)
-        except (BrokerFailed, BrokerUnavailable) as error:
-            return _words(error)
-    return "the subscription is not answered"
+# --- what is measured --------------------------------------------------------------------------
 
 
 class _Clock(NamedTuple):
