@@ -38,8 +38,8 @@ ELSEWHERE: Final = (
     Mutant(
         "a worker that looks in vain during a claim is not claimed for",
         "_feed.py",
-        "if taken >= most or (self._left_out and self._missed):",
-        "if taken >= most:",
+        "if full or (self._left_out and self._missed):",
+        "if full:",
         "work conservation",
         ("test_feed.py::test_room_that_comes_about_during_a_claim_is_used",),
     ),

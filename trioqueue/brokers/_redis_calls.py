@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ._redis_line import Arg, load_script
+from ._redis_line import ENDS, LOOKS, TENDS, WRITES, Arg, load_script
 from ._redis_rows import micros
 
 # What a repeat would do a second time is not asked for again by itself; of the others each knows
 # that it was done: by a task's id, a token, or the number of the call.
-CLAIM: Final = load_script("claim")
-PUBLISH: Final = load_script("publish", replicated=True)
-SETTLE: Final = load_script("settle", replicated=True)
-RENEW: Final = load_script("renew")
-WAIT: Final = load_script("wait")
-NUDGE: Final = load_script("nudge")
-TEND: Final = load_script("tend")
-CANCEL: Final = load_script("cancel")
-PAUSE: Final = load_script("pause")
-REGISTER: Final = load_script("register")
-ENDED: Final = load_script("ended")
-DRAINED: Final = load_script("drained")
-REVOKE: Final = load_script("revoke", again=False)
-REPLAY: Final = load_script("replay", again=False)
-PURGE: Final = load_script("purge", again=False)
+CLAIM: Final = load_script("claim", TENDS)
+PUBLISH: Final = load_script("publish", TENDS, replicated=True)
+SETTLE: Final = load_script("settle", ENDS, replicated=True)
+RENEW: Final = load_script("renew", WRITES)
+WAIT: Final = load_script("wait", TENDS)
+NUDGE: Final = load_script("nudge", WRITES)
+TEND: Final = load_script("tend", TENDS)
+CANCEL: Final = load_script("cancel", TENDS)
+PAUSE: Final = load_script("pause", WRITES)
+REGISTER: Final = load_script("register", WRITES)
+ENDED: Final = load_script("ended", LOOKS)
+DRAINED: Final = load_script("drained", LOOKS)
+REVOKE: Final = load_script("revoke", ENDS, again=False)
+REPLAY: Final = load_script("replay", ENDS, again=False)
+PURGE: Final = load_script("purge", ENDS, again=False)
 
-LOOK: Final = load_script("look")
-TASKS: Final = load_script("tasks")
-DEAD: Final = load_script("dead")
-NUMBERS: Final = load_script("numbers")
-LANES: Final = load_script("lanes")
-WORKERS: Final = load_script("workers")
+LOOK: Final = load_script("look", LOOKS)
+TASKS: Final = load_script("tasks", LOOKS)
+DEAD: Final = load_script("dead", LOOKS)
+NUMBERS: Final = load_script("numbers", LOOKS)
+LANES: Final = load_script("lanes", LOOKS)
+WORKERS: Final = load_script("workers", LOOKS)
 
 
 class Setting(NamedTuple):

@@ -38,14 +38,20 @@ class Script:
 _FOLDER: Final = files(__package__) / "_redis_lua"
 
 
-#: What every script begins with.
-_SHARED: Final = ("_frame", "_records", "_lanes", "_ends", "_finish")
+#: What scripts begin with, each part built on those before it: what looks only; what writes; what
+#: ends tasks; what looks at the time. (A server runs all the definitions at each call.)
+LOOKS: Final = ("_frame", "_records", "_lanes")
+WRITES: Final = (*LOOKS, "_finish")
+ENDS: Final = (*LOOKS, "_ends", "_finish")
+TENDS: Final = (*LOOKS, "_ends", "_time", "_finish")
 
 
-def load_script(name: str, *, again: bool = True, replicated: bool = False) -> Script:
-    """The script of this name: what all of them share, and its own file."""
-    parts = [(_FOLDER / f"{part}.lua").read_bytes() for part in (*_SHARED, name)]
-    return Script(name, b"\n".join(parts), again, replicated)
+def load_script(
+    name: str, parts: tuple[str, ...], *, again: bool = True, replicated: bool = False
+) -> Script:
+    """The script of this name: the parts that it is built on, and its own file."""
+    sources = [(_FOLDER / f"{part}.lua").read_bytes() for part in (*parts, name)]
+    return Script(name, b"\n".join(sources), again, replicated)
 
 
 class Line(Protocol):

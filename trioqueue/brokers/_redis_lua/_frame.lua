@@ -36,6 +36,8 @@ local LEASE, RETENTION, MAX_LOSSES = tonumber(ARGV[3]), tonumber(ARGV[4]), tonum
 local OBSERVED, PUBLISH, POLL = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
 local TOMBSTONE = tonumber(ARGV[9]) -- how long an ended task is known
 
+local BATCH = 200 -- what time brings about is done in batches, so that nobody else waits long
+
 local argument = 9
 local function arg()
   argument = argument + 1

@@ -1,0 +1,74 @@
+-- What time brings about, and who looks.
+
+local function up_to(key, time)
+  local ids = call('ZRANGEBYSCORE', key, '-inf', time, 'LIMIT', 0, BATCH)
+  if #ids > 0 then read_all(ids) end
+  return ids
+end
+
+local function become_due(id, record)
+  leave_scheduled(id, record[LANE])
+  record[STATE] = S_READY
+  add_entry(record, 'd')
+  enter_ready(id, record[LANE], place(record[PRIORITY], next_order()))
+  change(id, record)
+  count('due')
+  note('due', id)
+end
+
+local function forget(id)
+  call('DEL', TASK .. id)
+  call('ZREM', ENDED, id)
+  call('ZREM', KEPT, id)
+  change(id, false)
+end
+
+local function drop_result(id, record)
+  call('ZREM', KEPT, id)
+  record[RESULT], record[UNSTORED] = false, 1
+  change(id, record)
+end
+
+local function first_score(key)
+  return tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or math.huge
+end
+
+local function first_alarm()
+  local at = math.min(first_score(EXPIRING), first_score(SCHEDULED), first_score(LEASED),
+    first_score(ENDED) + TOMBSTONE)
+  if RETENTION < TOMBSTONE then at = math.min(at, first_score(KEPT) + RETENTION) end
+  return at
+end
+
+local function tend()
+  if now < alarm then return end
+  for _, id in ipairs(up_to(EXPIRING, now)) do
+    end_waiting(id, records[id], 'x', 'expired', S_EXPIRED)
+  end
+  for _, id in ipairs(up_to(SCHEDULED, now)) do become_due(id, records[id]) end
+  for _, id in ipairs(up_to(LEASED, now)) do lose(id, records[id]) end
+  if RETENTION < TOMBSTONE then
+    for _, id in ipairs(up_to(KEPT, now - RETENTION)) do drop_result(id, records[id]) end
+  end
+  for _, id in ipairs(up_to(ENDED, now - TOMBSTONE)) do forget(id) end
+  write_ready()
+  alarm = first_alarm()
+  alarm_changed = true
+end
+
+-- The time of the next thing to do, in microseconds from now; -1 is never. One opening, the warden,
+-- watches the clock for all; the others look now and then whether it is still there.
+local function next_alarm()
+  local at = math.min(alarm, sooner)
+  local never = at == math.huge
+  local watches_until = tonumber(meta[5]) or 0
+  if warden and warden ~= ME and watches_until > now and is_there(warden) then
+    return never and '-1' or string.format('%.0f', math.max(at, watches_until) - now + 1000)
+  end
+  if warden ~= ME or watches_until < now + POLL then
+    warden = ME
+    call('HSET', META, 'warden', ME, 'warden_until', now + 2 * POLL)
+  end
+  knows_alarm = true -- by the answer to this very script
+  return never and '-1' or string.format('%.0f', math.max(0, at - now))
+end
