@@ -195,9 +195,12 @@ def test_a_wrong_password_is_one_line_and_exit_1(
     assert "hash" not in line
 
 
-def test_check_tells_what_is_wrong_with_a_server(site: Site):
-    """This one keeps nothing, which is a warning and exit 0."""
-    done = site.here("check")
-    assert done.returncode == 0
-    assert "WARNING  persistence" in done.stdout
-    assert done.stdout.splitlines()[-1] == "no problems, 1 warning"
+def test_check_reports_on_standard_output_alone(tmp_path: Path, start_redis: Callable[..., Server]):
+    """A user who may not listen: a problem and exit 1, and what is logged of it is not shown."""
+    users = ["default on nopass ~* &* +@all", "deaf on >hush ~* &* +@all -subscribe"]
+    server = start_redis(user=users)
+    server.user, server.password = "deaf", "hush"
+    done = far(tmp_path, server).command("check")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "PROBLEM  messages" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 problem, 1 warning"

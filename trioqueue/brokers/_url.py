@@ -42,7 +42,7 @@ def _shown(url: str) -> str:
 def parse_broker_url(url: object) -> BrokerUrl:
     """The parts of a broker's URL. Raises `InvalidTask`, which says what to write instead."""
     if not isinstance(url, str) or not url.isprintable():
-        shown = repr(_shown(url) if isinstance(url, str) else url)
+        shown = repr(_shown(url)) if isinstance(url, str) else redact(repr(url))
         msg = f"a broker's URL must be a printable string, such as {_EXAMPLE}, not {shown}"
         raise InvalidTask(msg)
     scheme, colon, rest = url.partition(":")

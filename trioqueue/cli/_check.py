@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -34,13 +36,25 @@ async def check(broker: BrokerOption = None, *, json: Annotated[bool, FLAG] = Fa
         Print one JSON object instead of lines.
     """
     parsed = parse_broker_url(broker_url(broker))
-    findings = await examine_broker_url(parsed)
+    with silent(logging.getLogger("trioqueue")):
+        findings = await examine_broker_url(parsed)
     level = worst(findings)
     if json:
         say_json(as_json(parsed.shown, findings))
     else:
         say(*describe(parsed.shown, findings))
     return FAILED if level is Level.PROBLEM else OK
+
+
+@contextmanager
+def silent(logger: logging.Logger) -> Generator[None]:
+    """What is logged is found as well: Python would print it above the report."""
+    handler = logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def as_json(shown: str, findings: Sequence[Finding]) -> dict[str, Any]:
