@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from typing import Final
 import trio
 
 from . import _records as r
-from ._fork import fork
+from ._fork import fork, tail
 from ._proxy import TcpProxy, open_proxy
 from ._server import HOST
 from ._witness import open_witness
@@ -30,11 +31,27 @@ class Network:
     Forks: for a process without threads.
     """
 
-    def __init__(self, target: int, ports: Sequence[int], record: Path, beat: float) -> None:
+    def __init__(
+        self, target: int, ports: Sequence[int], record: Path, beat: float, seed: int
+    ) -> None:
         reads, self._writes = os.pipe()
-        serve = partial(_serve, reads, self._writes, target, ports, record, beat)
-        self.pid: Final = fork(serve, record.with_name("network"))
+        self._output = record.with_name("network")
+        serve = partial(_serve, reads, self._writes, target, ports, record, beat, seed)
+        self._pid = fork(serve, self._output)
         os.close(reads)
+
+    def look_after(self) -> None:
+        """Raises `RuntimeError` if it has ended, which it must not."""
+        if os.waitpid(self._pid, os.WNOHANG)[0]:
+            msg = f"the process of the network has ended:\n{tail(self._output)}"
+            raise RuntimeError(msg)
+
+    def close(self) -> None:
+        """End it."""
+        with suppress(ProcessLookupError, ChildProcessError):  # it has ended by itself
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        os.close(self._writes)
 
     def tell(self, slot: int, kind: str, *values: float) -> None:
         """From now on the weather of a slot is ``kind``: a name of `_WEATHER`."""
@@ -42,20 +59,25 @@ class Network:
 
 
 def _serve(
-    reads: int, writes: int, target: int, ports: Sequence[int], record: Path, beat: float
+    reads: int,
+    writes: int,
+    target: int,
+    ports: Sequence[int],
+    record: Path,
+    beat: float,
+    seed: int,
 ) -> None:
     os.close(writes)
-    trio.run(_network, reads, target, ports, record, beat)
+    trio.run(_network, reads, target, ports, record, beat, seed)
 
 
 async def _network(
-    reads: int, target: int, ports: Sequence[int], record: Path, beat: float
+    reads: int, target: int, ports: Sequence[int], record: Path, beat: float, seed: int
 ) -> None:
+    chance = random.Random(seed)
     async with AsyncExitStack() as stack:
         proxies = [
-            await stack.enter_async_context(
-                open_proxy(HOST, target, listen=port, random=random.Random(port))
-            )
+            await stack.enter_async_context(open_proxy(HOST, target, listen=port, random=chance))
             for port in ports
         ]
         async with trio.open_nursery() as nursery:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -57,9 +55,9 @@ class RedisStore:
 
     def preload(self) -> None:
         """See `Store`."""
-        from ...brokers import _codec, _redis, _redis_wire
+        from ...brokers import _codec, _redis, _redis_open, _redis_wire
 
-        assert all((_codec, _redis, _redis_wire))
+        assert all((_codec, _redis, _redis_open, _redis_wire))
 
     @contextmanager
     def serve(
@@ -72,12 +70,11 @@ class RedisStore:
         try:
             server.start()
             server.wait()
-            network = Network(server.port, ports, directory / "witness", lease / 20)
+            network = Network(server.port, ports, directory / "witness", lease / 20, seed)
             yield _LiveServer(server, network, ports, lease, witness)
         finally:
             if network is not None:
-                os.kill(network.pid, signal.SIGKILL)
-                os.waitpid(network.pid, 0)
+                network.close()
             server.kill()
 
     def open(self, address: str, lease: float) -> AbstractAsyncContextManager[RemoteBroker]:
@@ -103,6 +100,8 @@ class _Sky:
 
 @dataclass
 class _LiveServer:
+    """See `Live`."""
+
     server: Server
     network: Network
     ports: list[int]
@@ -168,6 +167,7 @@ class _LiveServer:
     # --- and its end ---------------------------------------------------------------------------
 
     def look_after(self) -> None:
+        self.network.look_after()
         now = time.monotonic()
         if now > self._down_until:
             self._down_until = inf
