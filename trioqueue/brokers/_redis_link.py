@@ -51,6 +51,7 @@ class Link:
         self._connection: Connection | None = None
         self._attempt: _Attempt | None = None
         self._failures = 0
+        self.error: Exception | None = None  # of the last attempt, if it failed
         self._random = random.Random()
 
     @property
@@ -83,17 +84,21 @@ class Link:
     async def _try(self, attempt: _Attempt) -> None:
         try:
             if self._failures:
-                pause = min(_LAST, _FIRST * 2.0 ** min(self._failures, 10))
+                # Not so long that a call could spend all its time with it.
+                pause = min(_LAST, self._patience / 2, _FIRST * 2.0 ** min(self._failures, 10))
                 await trio.sleep(pause * self._random.uniform(0.5, 1.0))
             with trio.fail_after(self._patience):
                 attempt.connection = self._connection = await self._connect()
             self._failures = 0
+            self.error = None
         except trio.TooSlowError:
-            self._failures += 1
-            attempt.error = Lost(f"no connection within {self._patience:g} s")
+            self._fail(attempt, Lost(f"no connection within {self._patience:g} s"))
         except (RedisError, OSError, Lost, TrioqueueError) as error:
-            self._failures += 1
-            attempt.error = error
+            self._fail(attempt, error)
         finally:
             self._attempt = None
             attempt.ended.set()
+
+    def _fail(self, attempt: _Attempt, error: Exception) -> None:
+        self._failures += 1
+        self.error = attempt.error = error

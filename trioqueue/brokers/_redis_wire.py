@@ -200,7 +200,7 @@ class Wire:
             last = Lost(f"no answer within {self._deadline:g} s")
             call.doubtful = True
         elif last is None:
-            last = Lost(f"no connection within {self._deadline:g} s")
+            last = self._link_of(call).error or Lost(f"no connection within {self._deadline:g} s")
         error = translated(self._where, call.name, last)
         if call.doubtful and isinstance(error, BrokerUnavailable):
             error = BrokerUnavailable(f"{error} (whether it was done is not known)")
