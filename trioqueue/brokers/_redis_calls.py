@@ -11,7 +11,7 @@ from ._redis_rows import micros
 # What a repeat would do a second time is not asked for again by itself; of the others each knows
 # that it was done: by a task's id, a token, or the number of the call.
 CLAIM: Final = load_script("claim", TENDS)
-PUBLISH: Final = load_script("publish", TENDS, replicated=True)
+PUBLISH: Final = load_script("publish", TENDS, replicated=True, grows=True)
 SETTLE: Final = load_script("settle", ENDS, replicated=True)
 RENEW: Final = load_script("renew", WRITES)
 WAIT: Final = load_script("wait", TENDS)
@@ -23,7 +23,7 @@ REGISTER: Final = load_script("register", WRITES)
 ENDED: Final = load_script("ended", LOOKS)
 DRAINED: Final = load_script("drained", LOOKS)
 REVOKE: Final = load_script("revoke", ENDS, again=False)
-REPLAY: Final = load_script("replay", ENDS, again=False)
+REPLAY: Final = load_script("replay", ENDS, again=False, grows=True)
 PURGE: Final = load_script("purge", ENDS, again=False)
 
 LOOK: Final = load_script("look", LOOKS)

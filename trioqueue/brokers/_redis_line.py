@@ -46,12 +46,27 @@ ENDS: Final = (*LOOKS, "_ends", "_finish")
 TENDS: Final = (*LOOKS, "_ends", "_time", "_finish")
 
 
+#: The first line, for the server. Out of memory, it refuses only what opens tasks, and that before it
+#: has begun: leases must be renewed all the same, and ends make room.
+_REFUSED: Final = b"#!lua"
+_ALLOWED: Final = b"#!lua flags=allow-oom"
+
+
 def load_script(
-    name: str, parts: tuple[str, ...], *, again: bool = True, replicated: bool = False
+    name: str,
+    parts: tuple[str, ...],
+    *,
+    again: bool = True,
+    replicated: bool = False,
+    grows: bool = False,
 ) -> Script:
-    """The script of this name: the parts that it is built on, and its own file."""
+    """The script of this name: the parts that it is built on, and its own file.
+
+    ``grows``: it opens tasks, which a server without memory left must refuse.
+    """
     sources = [(_FOLDER / f"{part}.lua").read_bytes() for part in (*parts, name)]
-    return Script(name, b"\n".join(sources), again, replicated)
+    source = b"\n".join([_REFUSED if grows else _ALLOWED, *sources])
+    return Script(name, source, again, replicated)
 
 
 class Line(Protocol):
