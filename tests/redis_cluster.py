@@ -20,7 +20,7 @@ _PATIENCE = 30.0
 MASTER_NAME = "tasks"
 #: Milliseconds of silence after which a sentinel takes a server for dead; a busy machine has some.
 DOWN_AFTER = 1_000
-_PERIODS = {"PING-PERIOD": 500, "INFO-PERIOD": 100, "PUBLISH-PERIOD": 100}
+_PERIODS = {"PING-PERIOD": 500, "INFO-PERIOD": 500, "PUBLISH-PERIOD": 100}
 
 
 def await_that(condition: Callable[[], object], what: str) -> None:
@@ -180,8 +180,12 @@ class Replicated:
         return self.master
 
     def _known(self) -> bool:
+        """Whether the sentinel would take the replica for a master."""
         replicas = self.sentinel.call("SENTINEL", "REPLICAS", MASTER_NAME)
-        return any(b"slave" in each for each in replicas) and len(replicas) == 1
+        facts = [dict(zip(each[::2], each[1::2], strict=True)) for each in replicas]
+        return [(each[b"flags"], each[b"master-link-status"]) for each in facts] == [
+            (b"slave", b"ok")
+        ]
 
 
 def _role(server: Server) -> Any:
