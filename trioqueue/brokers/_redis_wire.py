@@ -91,17 +91,18 @@ class Wire:
         self._life = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery | None = None
         self._closed = False
+        self.lives: Final = trio.Event()
 
     # --- its life ---------------------------------------------------------------------------------
 
-    async def live(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """What goes on in the background, until `close`.
+    async def live(self) -> None:
+        """What goes on in the background, until `close`. ``lives`` is set when it has begun.
 
         Shielded: those who have to tell the server of their end do so when all else is cancelled.
         """
         with self._life:
             async with trio.open_nursery() as self._nursery:
-                task_status.started()
+                self.lives.set()
                 await trio.sleep_forever()
 
     def close(self) -> None:
@@ -170,6 +171,10 @@ class Wire:
                 if connection is not None:  # else there was a pause, if there was need of one
                     await trio.sleep(delay)
                     delay = min(2 * delay, _LAST)
+        request = call.request
+        copying = call.reply is not _NOTHING
+        if request is not None and request.ended and request.error is None and not copying:
+            return request.reply  # it came between the deadline and this step
         raise self._given_up(call)
 
     def _link_of(self, call: _Call) -> Link:
@@ -196,7 +201,7 @@ class Wire:
         if self._closed:
             return self._closed_error()
         request, last = call.request, call.last
-        if request is not None and not request.ended:
+        if request is not None and (not request.ended or call.reply is not _NOTHING):
             last = Lost(f"no answer within {self._deadline:g} s")
             call.doubtful = True
         elif last is None:
@@ -245,10 +250,12 @@ class Wire:
             return
         if call.reply is not _NOTHING:
             self._tell(call, call.reply)
-        elif call.request is not None and not call.request.ended:
-            call.request.on_end = partial(self._ended_late, call)
-        else:
+        elif call.request is None:
             self._go_on(call)
+        elif call.request.ended:  # perhaps just now, between the cancellation and this step
+            self._ended_late(call, call.request)
+        else:
+            call.request.on_end = partial(self._ended_late, call)
 
     def _ended_late(self, call: _Call, request: Request) -> None:
         if request.error is None:
@@ -343,8 +350,9 @@ async def open_wire(
     """
     async with open_bare_nursery() as nursery:
         wire = Wire(address, f"tq:{{{name}}}", identity, deadline, replicas)
-        await nursery.start(wire.live)
+        nursery.start_soon(wire.live)  # noqa: ASYNC113 - start() hangs when all is cancelled
         try:
+            await wire.lives.wait()
             await wire.ask("PING")
             yield wire
         finally:
