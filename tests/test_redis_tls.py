@@ -11,7 +11,7 @@ import trio
 
 from tests.redis_server import RunningServer, fresh_name
 from tests.redis_tls import Certificate, TlsClient, TlsServer
-from trioqueue import TaskSet, open_queue
+from trioqueue import BrokerFailed, TaskSet, open_queue
 
 pytestmark = pytest.mark.tls
 
@@ -90,10 +90,21 @@ async def test_a_queue_works_over_tls(server: TlsServer, own: Certificate) -> No
             assert await (await queue.submit(double, 21)).result() == 42
 
 
+async def test_a_certificate_that_is_not_trusted_is_no_bad_moment(
+    server: TlsServer, other: Certificate
+) -> None:
+    """It is said at once, and why: to wait and to try again would not help."""
+    for trusted in {}, {"ca": str(other.certificate)}:
+        url = server.url(fresh_name(), port=None, timeout="60", **trusted)
+        with trio.fail_after(20), pytest.raises(BrokerFailed, match="certificate"):
+            async with open_queue(tasks, broker=url):
+                pass
+
+
 async def test_a_queue_shows_who_it_is(own: Certificate, other: Certificate) -> None:
     """By the certificate and the key that its URL names."""
     with TlsServer(own, clients=other) as server, trio.fail_after(20):
         identity = {"cert": str(other.certificate), "key": str(other.key)}
-        url = server.url(ca=str(own.certificate), **identity)
+        url = server.url(port=None, ca=str(own.certificate), **identity)
         async with open_queue(tasks, workers=2, broker=url) as queue:
             assert await (await queue.submit(double, 21)).result() == 42
