@@ -119,12 +119,14 @@ class Workers:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.errors = ""
+        self.output = self.errors = ""
 
     def until_told(self, pattern: str) -> re.Match[str]:
         """Read standard output, where handlers tell, up to a line that matches."""
         assert self.process.stdout is not None
-        return self._read(self.process.stdout, pattern)[1]
+        text, found = self._read(self.process.stdout, pattern)
+        self.output += text
+        return found
 
     def until_logged(self, pattern: str) -> re.Match[str]:
         """Read the log up to a line that matches."""
@@ -150,7 +152,7 @@ class Workers:
     def end(self) -> int:
         """Wait for its end, and everybody's who has its output open; returns the exit code."""
         output, errors = self.process.communicate(timeout=PATIENCE)
-        self.output = output
+        self.output += output
         self.errors += errors
         return self.process.returncode
 
