@@ -14,6 +14,13 @@ local function count(move, number)
   moves[move] = (moves[move] or 0) + (number or 1)
 end
 
+-- Of a task whose record is gone, by eviction or by hand, nothing is left to do but to say so: one
+-- must not stop the others. Whoever calls this takes its id out of the set where it was found.
+local function vanish(id)
+  count('evicted')
+  happened[#happened + 1] = {'evicted', now_text, id}
+end
+
 local function shift(numbers, name, difference)
   numbers[name] = (numbers[name] or 0) + difference
 end
@@ -47,7 +54,7 @@ end
 local function open_tasks()
   local open = 0
   local signs = {submitted = 1, delayed = 1, replayed = 1, succeeded = -1, died = -1, cancelled = -1,
-    expired = -1}
+    expired = -1, evicted = -1}
   for move, sign in pairs(signs) do
     open = open + sign * ((tonumber(call('HGET', META, 'n:' .. move)) or 0) + (moves[move] or 0))
   end

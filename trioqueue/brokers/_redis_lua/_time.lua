@@ -1,9 +1,21 @@
 -- What time brings about, and who looks.
 
-local function up_to(key, time)
+local function for_each_until(time, key, act)
   local ids = call('ZRANGEBYSCORE', key, '-inf', time, 'LIMIT', 0, BATCH)
-  if #ids > 0 then read_all(ids) end
-  return ids
+  read_all(ids)
+  for _, id in ipairs(ids) do
+    local record = records[id]
+    if record then
+      act(id, record)
+    else
+      call('ZREM', key, id)
+      if key == SCHEDULED or key == LEASED then vanish(id) end
+    end
+  end
+end
+
+local function expire(id, record)
+  end_waiting(id, record, 'x', 'expired', S_EXPIRED)
 end
 
 local function become_due(id, record)
@@ -42,15 +54,11 @@ end
 
 local function tend()
   if now < alarm then return end
-  for _, id in ipairs(up_to(EXPIRING, now)) do
-    end_waiting(id, records[id], 'x', 'expired', S_EXPIRED)
-  end
-  for _, id in ipairs(up_to(SCHEDULED, now)) do become_due(id, records[id]) end
-  for _, id in ipairs(up_to(LEASED, now)) do lose(id, records[id]) end
-  if RETENTION < TOMBSTONE then
-    for _, id in ipairs(up_to(KEPT, now - RETENTION)) do drop_result(id, records[id]) end
-  end
-  for _, id in ipairs(up_to(ENDED, now - TOMBSTONE)) do forget(id) end
+  for_each_until(now, EXPIRING, expire)
+  for_each_until(now, SCHEDULED, become_due)
+  for_each_until(now, LEASED, lose)
+  if RETENTION < TOMBSTONE then for_each_until(now - RETENTION, KEPT, drop_result) end
+  for_each_until(now - TOMBSTONE, ENDED, forget)
   write_ready()
   alarm = first_alarm()
   alarm_changed = true

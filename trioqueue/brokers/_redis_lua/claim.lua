@@ -78,21 +78,27 @@ end
 
 if #taken > 0 then
   read_all(taken)
+  local held = {}
   for _, id in ipairs(taken) do
     local record = records[id]
-    record[STATE], record[FENCE], record[HOLDER] = S_RUNNING, record[FENCE] + 1, ME
-    add_entry(record, 'T', ME)
-    change(id, record)
-    leases[#leases + 1] = snapshot(id)
+    if record then
+      held[#held + 1] = id
+      shift(running_in, record[LANE], 1)
+      record[STATE], record[FENCE], record[HOLDER] = S_RUNNING, record[FENCE] + 1, ME
+      add_entry(record, 'T', ME)
+      change(id, record)
+      leases[#leases + 1] = snapshot(id)
+    else
+      vanish(id)
+    end
   end
   for lane, ids in pairs(from_lane) do
     in_parts('ZREM', ready_key(lane), ids)
-    shift(running_in, lane, #ids)
     maybe_empty[lane] = true
   end
   in_parts('ZREM', EXPIRING, taken)
-  in_parts('ZADD', LEASED, taken, now + LEASE)
-  count('started', #taken)
+  in_parts('ZADD', LEASED, held, now + LEASE)
+  count('started', #held)
   sooner = math.min(sooner, now + LEASE)
   call('SET', guard, number .. ' ' .. table.concat(taken, US), 'PX', 120000)
 end

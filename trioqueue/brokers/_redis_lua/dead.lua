@@ -5,7 +5,8 @@ local answers = {}
 local ids = call('ZRANGE', DEAD_LETTERS, from, from + most - 1)
 read_all(ids)
 for _, id in ipairs(ids) do
-  if not kind or type_of(records[id][LANE]) == kind then
+  local record = records[id]
+  if record and (not kind or type_of(record[LANE]) == kind) then
     answers[#answers + 1] = snapshot(id)
   end
 end

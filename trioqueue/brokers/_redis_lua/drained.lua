@@ -9,7 +9,8 @@ local function first_waiting(lane)
   local first = call('ZRANGE', ready_key(lane), 0, 0)[1]
   if first or call('HEXISTS', NUMBERS, 's' .. US .. lane) == 0 then return first end
   for _, id in ipairs(call('ZRANGE', SCHEDULED, 0, -1)) do
-    if read(id)[LANE] == lane then return id end
+    local record = read(id)
+    if record and record[LANE] == lane then return id end
   end
 end
 

@@ -9,7 +9,8 @@ for _, lane in ipairs(call('SMEMBERS', LANES)) do
   local ids = call('ZRANGE', key, 0, LOOKED_AT - 1)
   read_all(ids)
   for _, id in ipairs(ids) do
-    if not oldest or records[id][SEQ] < oldest[SEQ] then oldest = records[id] end
+    local record = records[id]
+    if record and (not oldest or record[SEQ] < oldest[SEQ]) then oldest = record end
   end
   lanes[#lanes + 1] = {lane, tonumber(numbers[1]) or 0, call('ZCARD', key),
     tonumber(numbers[2]) or 0, oldest and oldest[ACCEPTED]}
