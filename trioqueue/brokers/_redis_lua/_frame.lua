@@ -92,7 +92,8 @@ end
 -- A clock that is set back a little stands still until it is right again. Set back far, it is
 -- believed, and leases that would last for ever by it end within one lease.
 local STEP_BACK = 60e6
-local now = server_time()
+local clock = server_time()
+local now = clock
 do
   local seen = tonumber(meta[2]) or 0
   if now < seen then

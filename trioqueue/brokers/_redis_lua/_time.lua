@@ -64,19 +64,20 @@ local function tend()
   alarm_changed = true
 end
 
--- The time of the next thing to do, in microseconds from now; -1 is never. One opening, the warden,
+-- The time of the next thing to do, in microseconds from now (by the clock, which may have to go there
+-- while `now` stands still); -1 is never. One opening, the warden,
 -- watches the clock for all; the others look now and then whether it is still there.
 local function next_alarm()
   local at = math.min(alarm, sooner)
   local never = at == math.huge
   local watches_until = tonumber(meta[5]) or 0
   if warden and warden ~= ME and watches_until > now and is_there(warden) then
-    return never and '-1' or string.format('%.0f', math.max(at, watches_until) - now + 1000)
+    return never and '-1' or string.format('%.0f', math.max(at, watches_until) - clock + 1000)
   end
   if warden ~= ME or watches_until < now + POLL then
     warden = ME
     call('HSET', META, 'warden', ME, 'warden_until', now + 2 * POLL)
   end
   knows_alarm = true -- by the answer to this very script
-  return never and '-1' or string.format('%.0f', math.max(0, at - now))
+  return never and '-1' or string.format('%.0f', math.max(0, at - clock))
 end
