@@ -23,6 +23,7 @@ _GOALS: Final = {"streaq-trio": (10.0, None), "dramatiq": (2.0, 1.2), "ardiq": (
 
 #: Metric, unit, whether more is better, and what it is called.
 _COSTS: Final = (
+    ("cpu_us", "us/task", "CPU of worker and server, drain"),
     ("worker_us", "us/task", "worker CPU, drain"),
     ("server_us", "us/task", "server CPU, drain"),
     ("bulk_server_us", "us/task", "server CPU, bulk enqueue"),

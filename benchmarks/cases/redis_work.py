@@ -94,10 +94,11 @@ def drain(size: int, system: str, concurrency: int, aof: bool = False) -> Sample
         shift, usage = _shift(worker, server), server.usage().since(before)
     verify(size, [shift])
     sample = enqueued.sample(singles, size - singles)
-    server_us = 1e6 * usage.cpu / size
+    worker_us, server_us = 1e6 * shift.cpu / size, 1e6 * usage.cpu / size
     return sample | {
         "tasks_per_wall_s": size / (shift.ended - shift.began),
-        "worker_us": 1e6 * shift.cpu / size,
+        "cpu_us": worker_us + server_us,  # what other programs on the machine change least
+        "worker_us": worker_us,
         "server_us": server_us,
         "whole_server_us": server_us + sample["bulk_server_us"],
         "commands": usage.commands / size,
