@@ -57,7 +57,7 @@ class RedisAddress:
     sentinel_password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        user = f"{quote(self.username)}@" if self.username else ""
+        user = f"{quote(self.username, safe='')}@" if self.username else ""
         if self.path is not None:
             return f"redis+unix://{user}{quote(self.path)}" + (f"?db={self.db}" if self.db else "")
         scheme = "rediss" if self.tls else "redis"
@@ -66,7 +66,7 @@ class RedisAddress:
         hosts = ",".join(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
         )
-        service = f"/{quote(self.service)}" if self.service else ""
+        service = f"/{quote(self.service, safe='')}" if self.service else ""
         db = f"/{self.db}" if self.db or self.kind == "single" else ""
         return f"{scheme}://{user}{hosts}{service}{db}"
 
