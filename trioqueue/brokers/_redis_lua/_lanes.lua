@@ -71,6 +71,10 @@ end
 local function front(priority, seq)
   return (255 - priority) * 2 * ORDERS + seq
 end
+-- Where the places of the next lower priority begin.
+local function next_priority(where)
+  return (math.floor(where / (2 * ORDERS)) + 1) * 2 * ORDERS
+end
 
 local function enter_ready(id, lane, where)
   local members = entering[lane]
