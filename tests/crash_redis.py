@@ -49,9 +49,10 @@ class StruckLine:
         script: Script,
         args: Sequence[Arg],
         abandoned: Callable[[Any], object] | None = None,
+        arrived: Callable[[Any], object] | None = None,
     ) -> Any:
         self._pass(script, "begun")
-        reply = await self._inner.run(script, args, abandoned)
+        reply = await self._inner.run(script, args, abandoned, arrived)
         self._pass(script, "replied")
         return reply
 

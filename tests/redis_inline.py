@@ -28,10 +28,14 @@ _LINE: Final = re.compile(r"user_script:(\d+)")
 
 
 class InlineLine:
-    """A `Line` on blocking sockets. Cancelled: what was to be run was not run.
+    """A `Line` on blocking sockets.
+
+    Cancelled: what was to be run was not run. But if ``late``, a reply takes its time, as it does
+    on a network: it may have been run, and the messages are there before the reply.
 
     For tests: ``runs`` counts the scripts that were run, by name; ``deaf`` drops the messages that
-    come, as a bad network does.
+    come, as a bad network does; ``between`` is called between the two runs of a script whose first
+    reply was lost.
     """
 
     cluster: Final = False
@@ -40,33 +44,60 @@ class InlineLine:
         self.prefix = f"tq:{{{name}}}"
         self.channel = f"{self.prefix}:@{identity}"
         self.runs: Counter[str] = Counter()
-        self.deaf = False
+        self.deaf = self.late = False
+        self.between: Callable[[], object] = lambda: None
         self._server = server
         self._ear = _Ear.of(server)
         self._client: Client | None = None
         self._failures: list[bool] = []  # of the next runs: whether after having run
+        self._repeats = 0
 
     def fail_next(self, number: int = 1, *, after: bool = False) -> None:
         """The next runs raise `BrokerUnavailable`: not run, or ``after``, with their reply lost."""
         self._failures += [after] * number
+
+    def repeat_next(self, number: int = 1) -> None:
+        """The replies to the next runs are lost, and asked for again, if the scripts allow it."""
+        self._repeats += number
 
     async def run(
         self,
         script: Script,
         args: Sequence[Arg],
         abandoned: Callable[[Any], object] | None = None,
+        arrived: Callable[[Any], object] | None = None,
     ) -> Any:
-        await trio.lowlevel.checkpoint()
-        return self.run_now(script, args)
+        reply = None
+        try:
+            await trio.lowlevel.checkpoint()
+            reply = self.run_now(script, args, arrived)
+            if self.late:
+                await trio.lowlevel.checkpoint()
+        except (trio.Cancelled, KeyboardInterrupt):
+            if abandoned is not None:
+                abandoned(reply)
+            raise
+        return reply
 
     @trio.lowlevel.enable_ki_protection
-    def run_now(self, script: Script, args: Sequence[Arg]) -> Any:
+    def run_now(
+        self,
+        script: Script,
+        args: Sequence[Arg],
+        arrived: Callable[[Any], object] | None = None,
+    ) -> Any:
         """Run a script and deliver the messages that there are then."""
         after = self._failures.pop(0) if self._failures else None
         if after is False:
             raise BrokerUnavailable(f"{script.name} was not run: a fault of the test")
         try:
             reply = self._ask(script, args)
+            if self._repeats and script.again:
+                self._repeats -= 1
+                self.between()
+                reply = self._ask(script, args)
+            if arrived is not None and not after:
+                arrived(reply)
         except ReplyError as error:
             raise _translated(script, error) from error
         except OSError as error:

@@ -10,7 +10,9 @@ from tests.redis_audit import audit
 from tests.redis_broker import open_virtual
 from tests.redis_server import RunningServer
 from trioqueue.brokers._redis import RedisBroker
-from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance, Case
+from trioqueue.brokers._redis_address import split_redis_url
+from trioqueue.brokers._redis_open import open_redis_broker
+from trioqueue.testing.conformance import REMOTE_BROKER, Bench, BrokerConformance, Case, Has
 
 
 class TestRedisBroker(BrokerConformance, has=REMOTE_BROKER):
@@ -38,3 +40,22 @@ class TestRedisBroker(BrokerConformance, has=REMOTE_BROKER):
 
     async def forget(self, bench: Bench) -> None:
         await trio.sleep(90_000)  # noqa: ASYNC116 - virtual seconds: ends are known for a day
+
+
+@pytest.mark.long
+class TestRedisBrokerOverTheWire(
+    BrokerConformance, has=REMOTE_BROKER - {Has.FORGETS, Has.RETENTION, Has.SKIPS, Has.UNDONE}
+):
+    """The same by the server's own clock, over real connections."""
+
+    virtual = False
+    unit = 0.2
+
+    @pytest.fixture(autouse=True)
+    def store(self, redis_server: RunningServer, redis_queue: str) -> None:
+        self.url = redis_server.url()
+        self.queue = redis_queue
+
+    def open_broker(self, **options: Any) -> AbstractAsyncContextManager[RedisBroker]:
+        address, _ = split_redis_url(self.url)
+        return open_redis_broker(address, queue=self.queue, lease=10 * self.unit, **options)

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
 from typing import Any, Final, final
 
 import trio
@@ -34,7 +33,7 @@ from .._model import (
 from .._nursery import open_bare_nursery
 from .._patience import patiently
 from . import _redis_calls as calls
-from ._redis_inspector import RedisInspector, listed
+from ._redis_inspector import Made, RedisInspector, listed
 from ._redis_line import Arg, Line
 from ._redis_rows import Numbers, claimed, pack_settlements, pack_tasks, seconds, snapshot
 from ._redis_waits import Ends, Stands
@@ -58,7 +57,6 @@ class RedisBroker(RedisInspector):
     def __init__(self, line: Line, setting: calls.Setting, nursery: trio.Nursery) -> None:
         super().__init__(line, setting)
         self._nursery = nursery
-        self._numbers = count(1)
         self._claim = 1  # the number of the next one, the same until there was a reply
         self._claiming = trio.Lock()
         self._limits: dict[str, int] = {}
@@ -193,11 +191,11 @@ class RedisBroker(RedisInspector):
             head = self._setting.head(
                 observed=bool(self.events.observers), cluster=self._line.cluster
             )
+            made = Made(partial(self._claimed, expires))
+            nobody = partial(self._claimed_for_nobody, made)
             self._loose += 1
             try:
-                reply = await self._line.run(
-                    calls.CLAIM, (*head, *args), partial(self._claimed_for_nobody, expires)
-                )
+                await self._line.run(calls.CLAIM, (*head, *args), nobody, made.arrived)
             except (trio.Cancelled, KeyboardInterrupt):
                 self._claim = number + 1  # the reply may be on its way
                 raise
@@ -206,7 +204,7 @@ class RedisBroker(RedisInspector):
                 raise
             self._tie()
             self._claim = number + 1
-            return self._claimed(expires, reply)
+            return made.result()
 
     def _claimed(self, expires: float, reply: Any) -> list[Lease]:
         self._tended(reply)
@@ -222,9 +220,9 @@ class RedisBroker(RedisInspector):
                 self.events.task(Move.STARTED, at, task, None, None, waited)
         return leases
 
-    def _claimed_for_nobody(self, expires: float, reply: Any) -> None:
+    def _claimed_for_nobody(self, made: Made[list[Lease]], reply: Any) -> None:
         """The claim was cancelled before its reply came: others are to have the tasks at once."""
-        leases = [] if reply is None else self._claimed(expires, reply)
+        leases = [] if reply is None else made.result()
         if leases:
             self._nursery.start_soon(self._give_back, leases)
         else:

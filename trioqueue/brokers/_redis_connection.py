@@ -43,9 +43,12 @@ def pack(words: tuple[Arg, ...]) -> bytes:
 @final
 @protected
 class Request:
-    """What was asked. ``on_end``: called instead, if nobody waits when the reply comes."""
+    """What was asked. ``on_end``: called instead, if nobody waits when the reply comes.
 
-    __slots__ = ("_task", "ended", "error", "on_end", "reply", "sent_at")
+    ``on_reply``: called with the reply, whoever waits, in the order in which replies come.
+    """
+
+    __slots__ = ("_task", "ended", "error", "on_end", "on_reply", "reply", "sent_at")
 
     def __init__(self, sent_at: float) -> None:
         self.sent_at = sent_at
@@ -53,6 +56,7 @@ class Request:
         self.reply: Any = None
         self.error: Exception | None = None
         self.on_end: Callable[[Request], object] | None = None
+        self.on_reply: Callable[[Any], object] | None = None
         self._task: trio.lowlevel.Task | None = None
 
     async def wait(self) -> Any:
@@ -77,6 +81,8 @@ class Request:
         """The reply has come, or will not come."""
         self.ended = True
         self.reply, self.error = reply, error
+        if error is None and self.on_reply is not None:
+            self.on_reply(reply)
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
             self._task = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, TypeVar
+from itertools import count
+from typing import Any, Final, Generic, TypeVar, final
 
 import trio
 
 from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
 from .._errors import KeyTaken, QueuePaused, UnknownTask
-from .._events import Emitter
+from .._events import Emitter, logger
 from .._ki import protected
 from .._letters import DeadLetter, dead_letter
 from .._model import Lease, Move, State, Task
@@ -35,6 +36,30 @@ def flagged(value: str | None) -> tuple[Arg, ...]:
     return (0, "") if value is None else (1, value)
 
 
+@final
+@protected
+class Made(Generic[T]):
+    """What ``done`` makes of a reply as it arrives, for whoever has asked."""
+
+    def __init__(self, done: Callable[[Any], T]) -> None:
+        self._done = done
+        self._made: list[T] = []
+        self._error: Exception | None = None
+
+    def arrived(self, reply: Any) -> None:
+        """Make it."""
+        try:
+            self._made.append(self._done(reply))
+        except Exception as error:  # whoever waits for the connection is not to blame
+            self._error = error
+
+    def result(self) -> T:
+        """What was made; raises what that has raised."""
+        if self._error is not None:
+            raise self._error
+        return self._made[-1]
+
+
 @protected
 class RedisInspector:
     """See `Inspector`."""
@@ -45,6 +70,7 @@ class RedisInspector:
         self.lease: Final = setting.lease
         self._line = line
         self._setting = setting
+        self._numbers = count(1)  # of calls whose answer is kept for a repeat
         self._held: dict[str, Lease] = {}  # {id: the lease that is held here}
         self._on_cancel: Callable[[Lease], object] | None = None
         self._on_dead: Callable[[Task], object] | None = None
@@ -66,15 +92,17 @@ class RedisInspector:
     # --- calls ------------------------------------------------------------------------------------
 
     async def _do(self, script: Script, args: Sequence[Arg], done: Callable[[Any], T]) -> T:
-        """Run a script; ``done(reply)`` tells of it, also if the caller was cancelled meanwhile."""
+        """What ``done(reply)`` makes of a script's reply, when that arrives.
+
+        In the order of arrival, and also if the caller was cancelled meanwhile: what has happened
+        is told.
+        """
         observed = bool(self.events.observers)
         head = self._setting.head(observed=observed, cluster=self._line.cluster)
 
-        def abandoned(reply: Any) -> None:
-            if reply is not None:
-                done(reply)
-
-        return done(await self._line.run(script, (*head, *args), abandoned))
+        made = Made(done)
+        await self._line.run(script, (*head, *args), arrived=made.arrived)
+        return made.result()
 
     async def _ask(self, script: Script, *args: Arg) -> Any:
         """Run a script that changes nothing."""
@@ -115,6 +143,9 @@ class RedisInspector:
         """Tell of moves that no worker made, and of what follows from them."""
         for name, at, row in happened:
             move = Move(name.decode())
+            if move is Move.EVICTED:  # an id is all that there is
+                logger.error(_VANISHED, row.decode())
+                continue
             task = snapshot(row)
             if self.events.observers:
                 self.events.task(move, seconds(at), task, outcome=task.outcome)
@@ -127,7 +158,7 @@ class RedisInspector:
 
     async def cancel(self, task_id: str) -> bool:
         """See `Inspector`."""
-        return await self._do(calls.CANCEL, (task_id,), self._cancelled)
+        return await self._do(calls.CANCEL, (next(self._numbers), task_id), self._cancelled)
 
     def _cancelled(self, reply: Any) -> bool:
         happened, code, now, record = reply
@@ -205,7 +236,7 @@ class RedisInspector:
     ) -> Sequence[Task]:
         """See `Inspector`. Of the ended ones: those that are kept still.
 
-        Of a state or a lane that has more than 20,000 tasks, only so many are looked at.
+        Looks at the first ones of each state and lane, 5,000 in all.
         """
         code = -1 if state is None else STATES.index(state)
         now, rows = await self._ask(calls.TASKS, code, *flagged(type), *flagged(queue), limit)
@@ -238,13 +269,16 @@ class RedisInspector:
             first += looked_at
 
     async def counts(self) -> Counts:
-        """See `Inspector`. ``waiting_submitters``: openings in which somebody waits for room."""
+        """See `Inspector`. ``waiting_submitters``: openings in which somebody waits for room.
+
+        ``evicted``: tasks that were found to be gone from the server.
+        """
         _, meta, scheduled, running, waiting = await self._ask(calls.NUMBERS)
         found = dict(zip(meta[::2], meta[1::2], strict=True))
         moves = {move: int(found.get(f"n:{move.value}".encode(), 0)) for move in Move}
         submitted = moves[Move.SUBMITTED] + moves[Move.DELAYED]
         purged, evicted = moves[Move.PURGED], moves[Move.EVICTED]
-        dead = moves[Move.DIED] - moves[Move.REPLAYED] - purged - evicted
+        dead = moves[Move.DIED] - moves[Move.REPLAYED] - purged  # of these none is evicted
         ended = (Move.SUCCEEDED, Move.CANCELLED, Move.EXPIRED, Move.HANDED_BACK)
         gone = dead + purged + evicted + sum(moves[move] for move in ended)
         return Counts(
@@ -265,7 +299,7 @@ class RedisInspector:
         )
 
     async def lanes(self) -> Sequence[LaneCounts]:
-        """See `Inspector`. ``oldest``: of the thousand that stand first in the lane."""
+        """See `Inspector`. ``oldest``: of the 20 that stand first in each priority."""
         now, everything, paused, rows = await self._ask(calls.LANES)
         lanes = [
             LaneCounts(
@@ -330,6 +364,12 @@ class RedisInspector:
             )
             raise QueuePaused(msg)
         return not open_
+
+
+_VANISHED: Final = (
+    "task %s is lost: the server has nothing of it any more but its place in the queue. Was it "
+    "evicted (see maxmemory-policy), or deleted by hand?"
+)
 
 
 def _no_letter(task_id: str) -> str:

@@ -46,8 +46,8 @@ ENDS: Final = (*LOOKS, "_ends", "_finish")
 TENDS: Final = (*LOOKS, "_ends", "_time", "_finish")
 
 
-#: The first line, for the server. Out of memory, it refuses only what opens tasks, and that before it
-#: has begun: leases must be renewed all the same, and ends make room.
+#: The first line, for the server. Out of memory, it refuses only what opens tasks, before that has
+#: begun: leases must be renewed all the same, and ends make room.
 _REFUSED: Final = b"#!lua"
 _ALLOWED: Final = b"#!lua flags=allow-oom"
 
@@ -92,6 +92,7 @@ class Line(Protocol):
         script: Script,
         args: Sequence[Arg],
         abandoned: Callable[[Any], object] | None = None,
+        arrived: Callable[[Any], object] | None = None,
     ) -> Any:
         """Run a script with ``KEYS = {prefix}``; its reply: bytes, int, ``None``, or lists of them.
 
@@ -99,6 +100,9 @@ class Line(Protocol):
         of that together takes no longer than the line's deadline. Raises `BrokerUnavailable` if the
         server was not reached, did not answer in time, or says that it cannot at the moment, and
         `BrokerFailed` if somebody has to look at it.
+
+        ``arrived`` is called with the reply as soon as it is there, before anything that comes
+        after it: those who wait for replies wake up in any order.
 
         Cancelled: it was run, or not, or will be yet. The reply that comes after that is handed to
         ``abandoned``, or ``None`` once it is clear that none will come.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, Final, final
 
 import msgspec
@@ -56,6 +57,11 @@ def micros(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
+def at_least(seconds: float) -> int:
+    """The same, of what must not be over early."""
+    return ceil(seconds * 1e6)
+
+
 def seconds(counted: bytes | int) -> float:
     """Back again."""
     return int(counted) / 1e6
@@ -95,8 +101,8 @@ def pack_tasks(tasks: Sequence[Task]) -> list[Arg]:
             task.id,
             lane_of(task.options.queue, task.type),
             task.options.priority,
-            micros(task.options.delay),
-            -1 if task.options.expires is None else micros(task.options.expires),
+            at_least(task.options.delay),
+            -1 if task.options.expires is None else at_least(task.options.expires),
             _write_options(task.options),
             False if task.options.key is None else task.options.key,
         )
@@ -299,7 +305,7 @@ def pack_settlements(
             numbers is not None and numbers.text,
             _write_outcome(one.outcome),
             one.result is not None,
-            micros(one.delay),
+            at_least(one.delay),
         )
         for one, numbers in zip(settlements, after, strict=True)
     ]

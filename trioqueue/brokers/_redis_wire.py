@@ -50,7 +50,7 @@ class _Call:
     """Something to be done on the server, over several tries perhaps."""
 
     __slots__ = (
-        *("abandoned", "again", "args", "deadline", "doubtful", "last", "name", "reply"),
+        *("abandoned", "again", "args", "arrived", "deadline", "doubtful", "last", "name", "reply"),
         *("request", "script"),
     )
 
@@ -61,6 +61,7 @@ class _Call:
         self.again = again
         self.script: Script | None = None
         self.abandoned: Callable[[Any], object] | None = None
+        self.arrived: Callable[[Any], object] | None = None
         self.request: Request | None = None  # the last one that was sent
         self.reply: Any = _NOTHING
         self.doubtful = False  # it may have been done without an answer
@@ -136,12 +137,13 @@ class Wire:
         script: Script,
         args: Sequence[Arg],
         abandoned: Callable[[Any], object] | None = None,
+        arrived: Callable[[Any], object] | None = None,
     ) -> Any:
         """See `Line`."""
         deadline = trio.current_time() + self._deadline
         call = _Call(script.name, args, deadline, again=script.again)
         call.script = script
-        call.abandoned = abandoned
+        call.abandoned, call.arrived = abandoned, arrived
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
             return await self._within_deadline(call)
@@ -201,6 +203,8 @@ class Wire:
         if self._closed:
             return self._closed_error()
         request, last = call.request, call.last
+        if request is not None:
+            request.on_reply = None  # as good as lost, whenever it comes
         if request is not None and (not request.ended or call.reply is not _NOTHING):
             last = Lost(f"no answer within {self._deadline:g} s")
             call.doubtful = True
@@ -219,12 +223,14 @@ class Wire:
             return await call.request.wait()
         words = (b"1", self.prefix, *call.args)
         call.request = connection.request(b"EVALSHA", script.sha, *words)
+        call.request.on_reply = call.arrived
         try:
             reply = await call.request.wait()
         except RedisError as error:
             if not is_unknown_script(error):
                 raise
             call.request = connection.request(b"EVAL", script.source, *words)
+            call.request.on_reply = call.arrived
             reply = await call.request.wait()
         if script.replicated and self._replicas:
             call.reply = reply

@@ -118,6 +118,7 @@ end
 -- Who has settled the lease with this fence, as far as the history goes back: what its holder did is
 -- written large.
 local function settled_by(record, fence)
+  if fence < 1 then return nil end -- none has, and it would be read as a pattern
   if not string.find(record[HISTORY] .. ',', ',[KRZGFC]%-?%d+%.' .. fence .. ',') then return nil end
   return string.match(record[HISTORY], ',T%-?%d+%.' .. fence .. '%.(%x+)')
 end

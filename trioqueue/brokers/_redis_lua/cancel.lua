@@ -1,22 +1,21 @@
 -- Cancel a waiting task, or ask for a running one's cancellation. Arguments: the call's number, the id.
 -- Answers: {what happened, code, now, task}: 0 too late, 1 cancelled, 2 asked, 3 asked before
 local guard, id = P .. ':g:' .. ME .. ':' .. arg(), arg()
-local record = read(id)
 
 -- The reply to this very call was lost.
-if call('EXISTS', guard) == 1 then
-  note('cancelled', id)
-  return {happened, 1, now_text, false}
+local before = tonumber(call('GET', guard) or '')
+if before then
+  if before == 1 then note('cancelled', id) end
+  return {happened, before, now_text, snapshot(id)}
 end
 
 tend()
-record = read(id)
+local record = read(id)
 local code, task = 0, false
 if record and is_open(record) then
   if record[STATE] ~= S_RUNNING then
     code = 1
     end_waiting(id, record, 'c', 'cancelled', S_CANCELLED)
-    call('SET', guard, '', 'PX', 120000)
   elseif record[ASKED] then
     code = 3
   else
@@ -30,4 +29,5 @@ if record and is_open(record) then
   end
 end
 finish()
+if code == 1 or code == 2 then call('SET', guard, code, 'PX', 120000) end
 return {happened, code, now_text, task}

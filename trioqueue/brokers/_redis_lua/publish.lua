@@ -16,17 +16,17 @@ local function holder_of(task)
 end
 
 local function is_there_already(task)
-  return read(task[ID]) and task[ID] or task[KEY_] and call('GET', holder_of(task))
+  if read(task[ID]) then return task[ID] end
+  local holder = task[KEY_] and call('GET', holder_of(task))
+  return holder and read(holder) and holder
 end
 
 -- The reply to this very publish was lost.
 local before = call('GET', guard)
 if before then
-  local answers = {}
-  for seq in string.gmatch(before, '%d+') do
-    local task = tasks[#answers + 1]
-    local known = seq == '0' and is_there_already(task)
-    answers[#answers + 1] = known and snapshot(known) or tonumber(seq)
+  local answers = cmsgpack.unpack(before)
+  for n, answer in ipairs(answers) do
+    if type(answer) == 'string' then answers[n] = snapshot(answer) or 0 end
   end
   return {{}, answers, now_text}
 end
@@ -80,12 +80,12 @@ if capacity >= 0 and is_full() then
   finish()
   return {happened, 'full', now_text}
 end
-local answers, seqs = {}, {}
+local answers, kept = {}, {} -- kept: of what was known, the id alone
 for n, task in ipairs(tasks) do
   local known = is_there_already(task)
-  seqs[n] = known and 0 or accept(task, ARGV[argument + n])
-  answers[n] = known and snapshot(known) or seqs[n]
+  kept[n] = known or accept(task, ARGV[argument + n])
+  answers[n] = known and snapshot(known) or kept[n]
 end
 finish()
-call('SET', guard, table.concat(seqs, ','), 'PX', 120000)
+call('SET', guard, cmsgpack.pack(kept), 'PX', 120000)
 return {happened, answers, now_text}

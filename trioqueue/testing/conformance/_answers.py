@@ -13,7 +13,7 @@ from ._table import cell
 # --- publish --------------------------------------------------------------------------------------
 
 
-@cell("publish", "cancelled", "nothing was accepted")
+@cell("publish", "cancelled", "nothing was accepted", Has.UNDONE)
 async def _(bench: Bench) -> None:
     await always_undone(bench, "publish")
 
@@ -71,7 +71,7 @@ async def _(bench: Bench) -> None:
     await bench.waits(bench.broker.wait_ready)
 
 
-@cell("claim", "cancelled", "nothing was taken")
+@cell("claim", "cancelled", "nothing was taken", Has.UNDONE)
 async def _(bench: Bench) -> None:
     await always_undone(bench, "claim")
 

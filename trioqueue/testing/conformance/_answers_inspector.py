@@ -147,7 +147,7 @@ async def _(bench: Bench) -> None:
 # --- dead letters ---------------------------------------------------------------------------------
 
 
-@cell("replay", "cancelled", "it is a dead letter still")
+@cell("replay", "cancelled", "it is a dead letter still", Has.UNDONE)
 async def _(bench: Bench) -> None:
     await always_undone(bench, "replay")
 

@@ -16,6 +16,9 @@ class Has(StrEnum):
 
     LOCAL = "local"  #: it is in the same process: every verb at once (``*_nowait``), ``close()``
     BOUNDED = "bounded"  #: it has bounds: opened with ``capacity=``, ``dead_capacity=``
+    UNDONE = (
+        "undone"  #: a cancelled publish, claim or replay changed nothing: no network
+    )
     QUEUES = "queues"  #: ``open_queue(broker=...)`` takes it
     REMOTE = "remote"  #: it is a `RemoteBroker`
     SHARED = "shared"  #: several openings of one store, which outlives them
@@ -28,7 +31,7 @@ class Has(StrEnum):
 
 
 #: What a broker in the same process has, such as the one in memory.
-LOCAL_BROKER: Final = frozenset({Has.LOCAL, Has.BOUNDED, Has.QUEUES, Has.FORGETS})
+LOCAL_BROKER: Final = frozenset({Has.LOCAL, Has.BOUNDED, Has.UNDONE, Has.QUEUES, Has.FORGETS})
 #: What a broker in a file or behind a network has.
 REMOTE_BROKER: Final = frozenset(Has) - {Has.LOCAL, Has.BOUNDED}
 
