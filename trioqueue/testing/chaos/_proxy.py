@@ -213,7 +213,8 @@ async def _accept(listener: trio.socket.SocketType) -> trio.socket.SocketType | 
     except trio.ClosedResourceError:
         return None
     except OSError as error:
-        if error.errno != errno.ECONNABORTED:
+        # EBADF: it was woken, and the listener closed before it could accept.
+        if error.errno not in {errno.ECONNABORTED, errno.EBADF}:
             raise
         return None
     return client
