@@ -8,11 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 
 import pytest
@@ -151,10 +152,24 @@ class Workers:
 
     def end(self) -> int:
         """Wait for its end, and everybody's who has its output open; returns the exit code."""
-        output, errors = self.process.communicate(timeout=PATIENCE)
-        self.output += output
-        self.errors += errors
-        return self.process.returncode
+        # Not by `communicate`, which does not see what was read ahead with the last line.
+        rest: dict[str, str] = {}
+
+        def read(name: str, stream: IO[str]) -> None:
+            rest[name] = stream.read()
+
+        streams = {"output": self.process.stdout, "errors": self.process.stderr}
+        threads = [
+            threading.Thread(target=read, args=item, daemon=True) for item in streams.items()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "somebody has the output open still"
+        self.output += rest["output"]
+        self.errors += rest["errors"]
+        return self.process.wait(PATIENCE)
 
 
 def is_alive(pid: int) -> bool:
