@@ -10,10 +10,11 @@ from ._findings import Finding, fine, problem, size, warn
 #: The share of its memory from which on a server is said to be nearly full.
 _FULL: Final = 0.9
 
-#: What a power cut takes, by ``appendfsync``; a killed server loses nothing in all three.
+#: What is lost at the worst, by ``appendfsync``. With everysec, what is to be written waits for up
+#: to two seconds while the disk is still busy with what was written before.
 _FSYNC: Final = {
     "always": "every write is on the disk before it is answered",
-    "everysec": "a power cut loses the last second or two, a killed server nothing",
+    "everysec": "a power cut loses the last second or two, as does a kill while the disk is slow",
     "no": "a power cut loses what the system had not written yet, often 30 s",
 }
 
