@@ -17,8 +17,9 @@ local leases = {}
 -- The reply to this very claim was lost: what it took, as far as it is still held.
 local guard = P .. ':f:' .. ME
 local before = call('GET', guard)
-if before and string.sub(before, 1, #number + 1) == number .. ' ' then
-  for id in string.gmatch(string.sub(before, #number + 2), '[^\31]+') do
+local last, taken_then = string.match(before or '0 ', '^(%d+) (.*)$')
+if last == number then
+  for id in string.gmatch(taken_then, '[^\31]+') do
     local record = read(id)
     if record and record[STATE] == S_RUNNING and record[HOLDER] == ME then
       call('ZADD', LEASED, now + LEASE, id) -- whoever claims counts from when he has asked
@@ -27,6 +28,8 @@ if before and string.sub(before, 1, #number + 1) == number .. ' ' then
   end
   return {{}, leases, now_text, next_alarm()}
 end
+-- A later one was here before: nobody waits for this one any more, which was on its way for long.
+if tonumber(last) > tonumber(number) then return {{}, {}, now_text, next_alarm()} end
 
 leave_idle(ME .. '/0')
 tend()
@@ -100,8 +103,10 @@ if #taken > 0 then
   in_parts('ZADD', LEASED, held, now + LEASE)
   count('started', #held)
   sooner = math.min(sooner, now + LEASE)
-  call('SET', guard, number .. ' ' .. table.concat(taken, US), 'PX', 120000)
 end
+-- For as long as what it took may be held for nobody.
+local known_for = string.format('%.0f', math.max(120000, LEASE / 1000))
+call('SET', guard, number .. ' ' .. table.concat(taken, US), 'PX', known_for)
 -- Somebody else may have room for what is ready still, unless no one may start it.
 for lane in pairs(lanes) do
   if spare_of(type_of(lane)) > 0 then made_ready[lane] = true end
