@@ -69,6 +69,17 @@ class _Call:
 
 
 @final
+class _Copying:
+    """One wait for the replicas, for all who share it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection: Final = connection
+        self.ended: Final = trio.Event()
+        self.reached = 0
+        self.error: Exception | None = None
+
+
+@final
 @protected
 class Wire:
     """See `Line`."""
@@ -88,6 +99,8 @@ class Wire:
         self._calls = self._new_link()
         # To wait for replicas blocks a connection: on one of its own it holds up nobody else.
         self._copied = self._new_link() if replicas else self._calls
+        self._copying: _Copying | None = None  # the next one
+        self._one_copying = trio.Lock()
         self._ear: Link | None = None
         self._life = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery | None = None
@@ -238,15 +251,38 @@ class Wire:
         return reply
 
     async def _replicate(self, connection: Connection, script: Script) -> None:
-        """Wait until the replicas have what was written on this connection before."""
-        limit = max(1, int(1000 * self._patience / 2))
-        reached = await connection.ask("WAIT", self._replicas, limit)
-        if reached < self._replicas:
+        """Wait until the replicas have what was written on this connection before.
+
+        That blocks the connection, so one wait serves all who were answered before it began.
+        """
+        copying = self._copying
+        if copying is None or copying.connection is not connection:
+            copying = self._copying = _Copying(connection)
+            self._spawn(self._copy, copying)
+        await copying.ended.wait()
+        if copying.error is not None:
+            raise copying.error
+        if copying.reached < self._replicas:
             msg = (
-                f"{self._where}: {script.name} was done, but {reached} replicas of "
+                f"{self._where}: {script.name} was done, but {copying.reached} replicas of "
                 f"{self._replicas} have it so far; a failover may still lose it"
             )
             raise BrokerUnavailable(msg)
+
+    async def _copy(self, copying: _Copying) -> None:
+        try:
+            async with self._one_copying:
+                if self._copying is copying:
+                    self._copying = None  # who is answered from here on needs another one
+                limit = max(1, int(1000 * self._patience / 2))
+                copying.reached = await copying.connection.ask("WAIT", self._replicas, limit)
+        except _FAULTS as error:
+            copying.error = error
+        except BaseException:
+            copying.error = Lost("the line was left")
+            raise
+        finally:
+            copying.ended.set()
 
     # --- calls that nobody waits for any more -----------------------------------------------------
 
