@@ -153,3 +153,20 @@ async def test_a_claim_that_was_on_its_way_for_long_takes_nothing(
         assert leases == [], "it was answered with nothing before, and is again"
         [lease] = await broker.claim(ROOM, 1)
         assert lease.task.id == "id-1"
+
+
+async def test_a_delay_of_ages_is_one(
+    redis_server: Redis, redis_queue: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is a handler's to say, and must not end the worker."""
+    async with open_virtual(redis_server, redis_queue, lease=1e300) as broker:
+        late, expiring = make_task(1), make_task(2)
+        late.options, expiring.options = Options(delay=1e300), Options(expires=1e300)
+        await broker.publish([late, expiring])
+        [lease] = await broker.claim(ROOM, 5)
+        assert await broker.renew([lease]) == []
+        assert await broker.settle([verdict(lease, Move.SNOOZED, 1e300)]) == [True]
+        await trio.sleep(1e5)  # noqa: ASYNC116 - virtual seconds
+        assert (await broker.counts()).scheduled == 2
+        assert await broker.cancel("id-1")
+        assert await broker.claim(ROOM, 5) == []

@@ -52,14 +52,18 @@ STATES: Final = (
 )
 
 
+#: Three centuries are for ever: more microseconds a double does not count.
+_FOR_EVER: Final = 9e9
+
+
 def micros(seconds: float) -> int:
     """Seconds as the scripts count them."""
-    return round(seconds * 1e6)
+    return round(min(seconds, _FOR_EVER) * 1e6)
 
 
 def at_least(seconds: float) -> int:
     """The same, of what must not be over early."""
-    return ceil(seconds * 1e6)
+    return ceil(min(seconds, _FOR_EVER) * 1e6)
 
 
 def seconds(counted: bytes | int) -> float:
