@@ -46,10 +46,12 @@ class FakeServer:
         self.asked: Counter[str] = Counter()
         self.words: list[list[bytes]] = []
         self.accepted = 0
+        self.streams: list[trio.SocketStream] = []
         self.port = 0
 
     async def serve(self, stream: trio.SocketStream) -> None:
         self.accepted += 1
+        self.streams.append(stream)
         data = b""
         try:
             while piece := await stream.receive_some():
@@ -63,7 +65,17 @@ class FakeServer:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
+            self.streams.remove(stream)
             await trio.aclose_forcefully(stream)
+
+    async def say(self, data: bytes) -> None:
+        """Send this on the last connection."""
+        await self.streams[-1].send_all(data)
+
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self.streams)
 
     def _answer(self, words: list[bytes]) -> Answer:
         name = words[0].decode()

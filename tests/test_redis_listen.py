@@ -10,11 +10,11 @@ import pytest
 import trio
 
 from tests.proxy_world import until
-from tests.redis_fake import SILENCE, bulk, faked
+from tests.redis_fake import HELLO, SILENCE, bulk, faked
 from tests.redis_server import Server
 from tests.test_redis_wire import HANGS, INCR, proxied, wired
 from trioqueue import BrokerFailed
-from trioqueue.brokers import _redis_wire
+from trioqueue.brokers import _redis_ear
 from trioqueue.brokers._redis_address import parse_redis_address
 from trioqueue.brokers._redis_wire import Wire, open_wire
 
@@ -133,7 +133,7 @@ async def test_who_may_not_listen(
     caplog: pytest.LogCaptureFixture,
 ):
     """Is warned, and tries again now and then: somebody may mend it while everything runs."""
-    monkeypatch.setattr(_redis_wire, "_REFUSED_DELAY", 0.01)
+    monkeypatch.setattr(_redis_ear, "_REFUSED", 0.01)
     caplog.set_level(logging.WARNING, "trioqueue")
     server = start_redis(user=["ann on >p ~tq:* +@all resetchannels"])
     address = parse_redis_address(f"redis://ann:p@{server.host}:{server.port}")
@@ -174,6 +174,18 @@ async def test_who_stops_listening_is_not_counted(own_redis: Server):
             async with listening(wire):
                 assert tell(own_redis, "here") == [1]
             await until(lambda: tell(own_redis, "gone") == [0])
+
+
+async def test_who_stops_while_it_connects():
+    """What was being connected for it is closed when it is there."""
+    async with faked(SUBSCRIBE=SILENCE) as server, wired(server) as wire:
+        server.answers["HELLO"] = SILENCE
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wire.listen, lambda _: None, lambda: None)
+            await until(lambda: server.asked["HELLO"] == 2)
+            nursery.cancel_scope.cancel()
+        await server.say(HELLO)
+        await until(lambda: server.open == 1)
 
 
 async def test_the_end_of_the_line():

@@ -33,7 +33,8 @@ class _Attempt:
 @final
 @protected
 class Link:
-    """``connect()`` makes a connection; ``spawn`` starts a task behind it; ``patience`` as there.
+    """``connect()`` makes a connection; ``spawn`` starts a task behind it; ``patience`` as there;
+    ``closed()`` says that there will be no connections any more.
 
     However many want a connection, there is one attempt at a time, and a pause after each that
     fails, which grows.
@@ -44,13 +45,16 @@ class Link:
         connect: Callable[[], Awaitable[Connection]],
         spawn: Callable[..., object],
         patience: float,
+        closed: Callable[[], bool],
     ) -> None:
         self._connect = connect
+        self._closed = closed
         self._spawn = spawn
         self._patience = patience
         self._connection: Connection | None = None
         self._attempt: _Attempt | None = None
         self._failures = 0
+        self._left = False
         self.error: Exception | None = None  # of the last attempt, if it failed
         self._random = random.Random()
 
@@ -76,10 +80,20 @@ class Link:
             raise attempt.error
         return attempt.connection
 
+    @property
+    def closed(self) -> bool:
+        """Whether there will be no connection any more."""
+        return self._closed()
+
     def drop(self, why: str) -> None:
         """End the connection that there is."""
         if self._connection is not None:
             self._connection.drop(why)
+
+    def leave(self) -> None:
+        """End the connection, also one that is just being made: nobody will ask for it."""
+        self._left = True
+        self.drop("nobody needs it any more")
 
     async def _try(self, attempt: _Attempt) -> None:
         try:
@@ -91,6 +105,8 @@ class Link:
                 attempt.connection = self._connection = await self._connect()
             self._failures = 0
             self.error = None
+            if self._left:
+                self.leave()
         except trio.TooSlowError:
             self._fail(attempt, Lost(f"no connection within {self._patience:g} s"))
         except (RedisError, OSError, Lost, TrioqueueError) as error:

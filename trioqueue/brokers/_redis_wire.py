@@ -22,9 +22,10 @@ from .._ki import protected
 from .._nursery import open_bare_nursery
 from ._redis_address import RedisAddress
 from ._redis_connection import Connection, Request
+from ._redis_copies import Copies
+from ._redis_ear import Ear
 from ._redis_faults import (
     Lost,
-    cause_of,
     is_elsewhere,
     is_lost,
     is_refused,
@@ -32,15 +33,13 @@ from ._redis_faults import (
     moved_to,
     translated,
 )
-from ._redis_find import Finder
+from ._redis_find import Finder, OnPush
 from ._redis_line import Arg, Script
 from ._redis_link import Link
 
 #: Seconds between two tries on a server that is there: at first, and at most.
 _FIRST: Final = 0.02
 _LAST: Final = 0.5
-#: The same for who may not listen, until somebody has mended that.
-_REFUSED_DELAY: Final = 5.0
 _FAULTS: Final = (RedisError, OSError, Lost)
 _NOTHING: Final = object()
 
@@ -69,17 +68,6 @@ class _Call:
 
 
 @final
-class _Copying:
-    """One wait for the replicas, for all who share it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection: Final = connection
-        self.ended: Final = trio.Event()
-        self.reached = 0
-        self.error: Exception | None = None
-
-
-@final
 @protected
 class Wire:
     """See `Line`."""
@@ -94,14 +82,12 @@ class Wire:
         self._deadline = deadline
         # A connection that is silent for so long is given up while there is time for another one.
         self._patience = deadline / 2
-        self._replicas = replicas
+        self._copies = Copies(replicas, self._patience / 2, self._spawn)
         self._finder = Finder(address, prefix, f"trioqueue:{identity}", self._patience)
         self._calls = self._new_link()
         # To wait for replicas blocks a connection: on one of its own it holds up nobody else.
         self._copied = self._new_link() if replicas else self._calls
-        self._copying: _Copying | None = None  # the next one
-        self._one_copying = trio.Lock()
-        self._ear: Link | None = None
+        self._ear: Ear | None = None
         self._life = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery | None = None
         self._closed = False
@@ -132,15 +118,14 @@ class Wire:
     def _closed_error(self) -> BrokerFailed:
         return BrokerFailed(f"{self._where} is closed: its block was left")
 
-    def _new_link(self, on_push: Callable[[list[Any]], object] | None = None) -> Link:
-        return Link(partial(self._connect, on_push), self._spawn, self._patience)
+    def _new_link(self, on_push: OnPush | None = None) -> Link:
+        connect = partial(self._connect, on_push)
+        return Link(connect, self._spawn, self._patience, lambda: self._closed)
 
-    async def _connect(self, on_push: Callable[[list[Any]], object] | None) -> Connection:
+    async def _connect(self, on_push: OnPush | None) -> Connection:
         connection = await self._finder.connect(self._spawn, on_push)
         if on_push is None and self._ear is not None:
-            heard = self._ear.connection
-            if heard is not None and heard.place != connection.place:
-                self._ear.drop("the queue is on another server now")
+            self._ear.follow(connection)
         return connection
 
     # --- calls ------------------------------------------------------------------------------------
@@ -245,44 +230,19 @@ class Wire:
             call.request = connection.request(b"EVAL", script.source, *words)
             call.request.on_reply = call.arrived
             reply = await call.request.wait()
-        if script.replicated and self._replicas:
+        if script.replicated and self._copies.replicas:
             call.reply = reply
             await self._replicate(connection, script)
         return reply
 
     async def _replicate(self, connection: Connection, script: Script) -> None:
-        """Wait until the replicas have what was written on this connection before.
-
-        That blocks the connection, so one wait serves all who were answered before it began.
-        """
-        copying = self._copying
-        if copying is None or copying.connection is not connection:
-            copying = self._copying = _Copying(connection)
-            self._spawn(self._copy, copying)
-        await copying.ended.wait()
-        if copying.error is not None:
-            raise copying.error
-        if copying.reached < self._replicas:
+        reached = await self._copies.wait(connection)
+        if reached < self._copies.replicas:
             msg = (
-                f"{self._where}: {script.name} was done, but {copying.reached} replicas of "
-                f"{self._replicas} have it so far; a failover may still lose it"
+                f"{self._where}: {script.name} was done, but {reached} replicas of "
+                f"{self._copies.replicas} have it so far; a failover may still lose it"
             )
             raise BrokerUnavailable(msg)
-
-    async def _copy(self, copying: _Copying) -> None:
-        try:
-            async with self._one_copying:
-                if self._copying is copying:
-                    self._copying = None  # who is answered from here on needs another one
-                limit = max(1, int(1000 * self._patience / 2))
-                copying.reached = await copying.connection.ask("WAIT", self._replicas, limit)
-        except _FAULTS as error:
-            copying.error = error
-        except BaseException:
-            copying.error = Lost("the line was left")
-            raise
-        finally:
-            copying.ended.set()
 
     # --- calls that nobody waits for any more -----------------------------------------------------
 
@@ -336,49 +296,12 @@ class Wire:
     async def listen(
         self, on_message: Callable[[bytes], object], on_gap: Callable[[], object]
     ) -> None:
-        """See `Line`."""
-
-        def hear(message: list[Any]) -> None:
-            match message[0]:
-                case b"message" | b"smessage":
-                    on_message(message[2])
-                case b"sunsubscribe":
-                    link.drop("the queue's slot has moved")
-                case _:
-                    pass
-
-        link = self._ear = self._new_link(hear)
-        delay = _FIRST
-        try:
-            while not self._closed:
-                connection: Connection | None = None
-                try:
-                    connection = await link.connected()
-                    await connection.ask(
-                        "SSUBSCRIBE" if self.cluster else "SUBSCRIBE", self.channel
-                    )
-                    on_gap()
-                    delay = _FIRST
-                    await connection.keep_asking()
-                    why = connection.why or ""
-                except (*_FAULTS, BrokerFailed) as error:
-                    why = cause_of(error)
-                    self._look_elsewhere(link, connection, error)
-                    if not is_lost(error) and not is_refused(error):
-                        # No reason to end: what is missed is found by looking, which is later.
-                        logger.warning("%s", translated(self._where, "listening", error))
-                        delay = _REFUSED_DELAY
-                logger.debug("%s: messages are missed: %s", self._where, why)
-                await trio.sleep(delay)
-                delay = min(2 * delay, _LAST)
-        finally:
-            link.drop("its listener has left")
+        """See `Line`. Raises `BrokerFailed` when the line is left."""
+        self._ear = ear = Ear(
+            self._where, self.channel, self._finder, self._new_link, shards=self.cluster
+        )
+        await ear.listen(on_message, on_gap)
         raise self._closed_error()
-
-    def _look_elsewhere(self, link: Link, connection: Connection | None, error: Exception) -> None:
-        if connection is not None:
-            self._finder.moved(moved_to(error), connection.place)
-        link.drop("it cannot be listened to")
 
 
 @asynccontextmanager
