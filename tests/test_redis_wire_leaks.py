@@ -48,12 +48,15 @@ async def test_callers_that_leave(own_redis: Server) -> None:
 
     async def call(line: Wire, steps: int) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(leave, nursery.cancel_scope, steps)
+            if steps:
+                nursery.start_soon(leave, nursery.cancel_scope, steps)
+            else:
+                nursery.cancel_scope.cancel()
             ends.append(await line.run(INCR, [], abandoned=ends.append))
             nursery.cancel_scope.cancel()
 
     async def leave(scope: trio.CancelScope, steps: int) -> None:
-        for _ in range(steps):
+        for _ in range(1, steps):
             await trio.lowlevel.checkpoint()
         scope.cancel()
 
@@ -69,17 +72,20 @@ async def test_callers_that_leave(own_redis: Server) -> None:
 
 @pytest.mark.main
 async def test_calls_without_an_answer(own_redis: Server) -> None:
-    """Each gives its connection up, as whatever is still to come on it is not for the next one."""
+    """Each gives its connection up, as nothing will ever come on it, or for another one."""
     async with (
         open_proxy(own_redis.host, own_redis.port) as proxy,
         lined(own_redis.url(port=proxy.port), deadline=0.05) as line,
     ):
         before = descriptors()
-        proxy.hold(replies=True, requests=False)
-        for _ in range(MANY):
+        for number in range(MANY):
+            # The server does it, and its answer is lost; the next connection is a good one.
+            await answered(line)
+            proxy.blackhole(requests=False)
             with pytest.raises(BrokerUnavailable):
                 await line.run(INCR, [])
-        proxy.normal()
+            proxy.normal()
+            assert proxy.accepted > number
         await answered(line)
         proxy.reset()
         await until(lambda: proxy.connections == 0)
