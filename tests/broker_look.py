@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 
 from tests.broker_model import ENDED, OPEN, RETENTION, Job, Model
+from tests.broker_store import AnyBroker
 from trioqueue import QueuePaused, State
 from trioqueue._model import Task
-from trioqueue.brokers._sqlite import SqliteBroker
 
 
 def compare(task: Task, job: Job, model: Model) -> None:
     """One task is what it should be, to the last counter."""
     options, trail = task.options, task.trace()
-    assert (task.id, task.type, task.state) == (job.id, job.type, job.state)
+    assert (task.id, task.type, task.state) == (job.id, job.type, job.state), job
     assert (options.queue, options.priority, options.delay, options.expires, options.key) == (
         *(job.queue, job.priority, job.delay, job.expires, job.key),
     )
@@ -19,7 +19,7 @@ def compare(task: Task, job: Job, model: Model) -> None:
     assert (trail.losses, trail.interruptions, trail.snoozes) == (
         *(job.losses, job.interruptions, job.snoozes),
     )
-    assert task.accepted_at == job.accepted_at
+    assert task.accepted_at == job.accepted_at, job
     kept = job.is_open or job.state == "dead"
     assert task.payload == (job.payload if kept else None)
     assert [error.message if error.kind != "lost" else "lost" for error in trail.errors] == (
@@ -46,7 +46,7 @@ def compare_end(task: Task, job: Job, model: Model) -> None:
         assert outcome.stored
 
 
-async def look(broker: SqliteBroker, model: Model, step: int) -> None:
+async def look(broker: AnyBroker, model: Model, step: int) -> None:
     """Compare all that a broker tells with the model."""
     await _compare_tasks(broker, model)
     counts = await broker.counts()
@@ -66,7 +66,7 @@ async def look(broker: SqliteBroker, model: Model, step: int) -> None:
     await _compare_drained(broker, model)
 
 
-async def _compare_tasks(broker: SqliteBroker, model: Model) -> None:
+async def _compare_tasks(broker: AnyBroker, model: Model) -> None:
     for state in ENDED:
         found = await broker.tasks(State(state), limit=1_000)
         known = {task.id for task in found}
@@ -88,7 +88,7 @@ def _same(tasks: Iterable[Task], jobs: list[Job], model: Model) -> None:
         compare(task, job, model)
 
 
-async def _compare_letters(broker: SqliteBroker, model: Model, step: int) -> None:
+async def _compare_letters(broker: AnyBroker, model: Model, step: int) -> None:
     letters = await broker.dead_letters()
     ends = [model.jobs[letter.id].end for letter in letters]
     assert ends == [job.end for job in model.letters]
@@ -105,7 +105,7 @@ async def _compare_letters(broker: SqliteBroker, model: Model, step: int) -> Non
     assert [model.jobs[letter.id].end for letter in found] == lost[: 1 + step % 3]
 
 
-async def _compare_one(broker: SqliteBroker, job: Job, model: Model) -> None:
+async def _compare_one(broker: AnyBroker, job: Job, model: Model) -> None:
     task = await broker.get(job.id)
     assert task is not None
     compare(task, job, model)
@@ -113,7 +113,7 @@ async def _compare_one(broker: SqliteBroker, job: Job, model: Model) -> None:
     assert await broker.get("nobody") is None
 
 
-async def _compare_drained(broker: SqliteBroker, model: Model) -> None:
+async def _compare_drained(broker: AnyBroker, model: Model) -> None:
     jobs = [job for job in model.in_state(*OPEN) if job.type == "x" and job.queue == "b"]
     waits = [job for job in jobs if job.state != "running"]
     try:

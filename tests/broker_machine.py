@@ -1,6 +1,6 @@
-"""A state machine that uses a broker in a file by its raw verbs, as a model of it foretells.
+"""A state machine that uses a durable broker by its raw verbs, as a model of it foretells.
 
-Two openings of one file are used by turns; the process dies, between the verbs and in them; both
+Two openings of one store are used by turns; the process dies, between the verbs and in them; both
 clocks go, jump, and are set back. After each rule all is compared.
 """
 
@@ -21,10 +21,10 @@ from tests.broker_draws import (
     limits,
     rooms,
 )
-from tests.broker_file import copy_file
 from tests.broker_look import compare
 from tests.broker_model import LEASE, RETENTION, Job, Taken, Unknown, Verdict
-from tests.broker_world import STAGES, BrokerWorld, Held
+from tests.broker_store import STAGES
+from tests.broker_world import BrokerWorld, Held
 from trioqueue import KeyTaken, UnknownTask
 from trioqueue._model import Lease, Settlement
 
@@ -106,7 +106,7 @@ class BrokerMachine(BrokerWorld):
                 if job is not None:
                     assert held.lease.cancel_requested is job.asked
                     assert held.lease.expires > self.model.lease_now
-            self.model.tend()
+            self.model.tend_in("renew")
 
     @precondition(lambda self: self.held)
     @rule(
@@ -129,16 +129,28 @@ class BrokerMachine(BrokerWorld):
         self, seat: int, number: int, token: int, verdict: Verdict
     ) -> None:
         held = self._pick(number)
-        lease = Lease(copy.copy(held.lease.task), token, 0.0)
+        # A broker may believe the copy that the holder has.
+        holders = [one for one in self.held if (one.number, one.token) == (held.number, token)]
+        if self.model.ways.recalls and self.model.current(held.number, token) and not holders:
+            return
+        lease = Lease(copy.copy((holders or [held])[-1].lease.task), token, 0.0)
         forged = Held(lease, held.number, token)
         self._settle(seat, [(forged, as_settlement(lease, verdict))])
 
     def _settle(self, seat: int, said: list[tuple[Held, Settlement]]) -> None:
-        with self.verb("settle", seat) as broker:
+        # What a lease does not know of is taken for a reply that was lost, and told again.
+        said = [
+            (held, settlement)
+            for held, settlement in said
+            if held.told or not self._is_ours(held.number, held.token)
+        ]
+        # By another opening than the holder's, a repeat is not known for one.
+        repeats = all(self._is_held_by(seat, held) for held, _ in said)
+        with self.verb("settle", seat, repeats=repeats) as broker:
             answers = self.do(broker.settle, [settlement for _, settlement in said])
             for (held, settlement), answer in zip(said, answers, strict=True):
                 self._follow(held, settlement, answer=answer, who=broker.identity)
-            self.model.tend()
+            self.model.tend_in("settle")
 
     def _follow(self, held: Held, settlement: Settlement, *, answer: bool, who: str) -> None:
         """What one settlement must have done, and answered."""
@@ -151,13 +163,27 @@ class BrokerMachine(BrokerWorld):
         job = model.numbered(held.number)
         if held.told is not None:
             assert answer is (held.told is settlement)
-        elif job is None or held.token < 1 or job.settled != held.token:
+        elif job is None or (said := model.said_of(job, held.token)) is None:
             assert answer is False
         else:
             # Who asks does not know of an answer: what was done is to be told, as that.
-            assert answer is True or job.verdict != verdict
+            assert answer is True or said != verdict
             held.told = settlement if answer else None
         model.moves["refused"] += not answer
+
+    def _is_held_by(self, seat: int, held: Held) -> bool:
+        job = self.model.numbered(held.number)
+        broker = self.seats.get(seat) or self.seats[0]
+        return job is not None and self.model.holder_of(job, held.token) == broker.identity
+
+    def _is_ours(self, number: int, token: int) -> bool:
+        """Whether an opening that lives had this lease, and is known to have ended it."""
+        if not self.model.ways.recalls:
+            return False
+        job = self.model.numbered(number)
+        settled = job is not None and self.model.said_of(job, token) is not None
+        holders = {broker.identity for broker in self.seats.values()}
+        return settled and job is not None and self.model.holder_of(job, token) in holders
 
     def _pick(self, number: int) -> Held:
         """An even number: a lease that is current, if there is one; odd: any, the latest first."""
@@ -249,19 +275,16 @@ class BrokerMachine(BrokerWorld):
     def an_alarm_rings(self, seconds: float) -> None:
         """Time passes, and nobody calls."""
         self._look()
-        self.model.set_clocks(self.model.now + seconds, self.model.lease_now + seconds)
+        self.model.pass_time(seconds, seconds)
         self.advance(seconds)
         self.model.tend()
 
     def _set_clocks(self, wall: float, lease: float, *, looks: bool) -> None:
-        self.model.set_clocks(self.model.now + wall, self.model.lease_now + lease)
+        if wall < 0 and self.model.ways.one_clock:
+            self._look()  # what nobody has seen, the clock is not set back from
+        self.model.pass_time(wall, lease)
         if looks or any(job.gone for job in self.model.jobs.values()):
             self._look()
-
-    def _look(self) -> None:
-        """Somebody looks at the clocks."""
-        self.do(self.seats[0].claim, {}, 0)
-        self.model.tend()
 
     # --- openings, and their ends -----------------------------------------------------------------
 
@@ -282,17 +305,19 @@ class BrokerMachine(BrokerWorld):
     @rule(boots=st.sampled_from([False, False, True]))
     def die(self, boots: bool) -> None:
         """Between two verbs."""
-        found = self.path.with_name(f"died {self.files}.db")
-        copy_file(self.path, found)
+        self.store.die()
         self._boot(boots)
-        self._die(found)
+        self._be_another()
 
     def _boot(self, boots: bool) -> None:
-        if boots:
-            self.boot += 1
+        if boots and self.store.boot():
             self.model.reboot()
 
     @precondition(lambda self: self.dies_at is None)
     @rule(stage=st.sampled_from(STAGES))
     def die_in_the_next_verb(self, stage: str) -> None:
         self.dies_at = stage
+
+    @rule()
+    def lose_the_next_reply(self) -> None:
+        self.loses_reply = True

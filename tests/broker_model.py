@@ -1,7 +1,8 @@
-"""A simple model of a broker in a file: plain records, walked again at each step, and no SQL.
+"""A simple model of a durable broker: plain records, walked again at each step, and no SQL.
 
 It knows what the contract says of acceptance, order, leases, time and ends. Nothing happens in it
-by the clock alone: somebody has to `tend`. The two clocks are set from outside.
+by the clock alone: somebody has to `tend`. The clocks are set from outside. What the contract
+leaves to a broker is in its `Ways`.
 """
 
 import math
@@ -14,6 +15,8 @@ from typing import Final
 LEASE: Final = 9.5
 RETENTION, TOMBSTONES = 50.0, 86_400.0
 MAX_LOSSES = 1
+#: By how much less than this a clock may be set back, and is taken to stand still.
+STEP_BACK = 60.0
 OPEN: Final = ("scheduled", "ready", "running")
 ENDED: Final = ("succeeded", "cancelled", "expired", "purged")  # nothing but a tombstone is left
 FRONT, BEHIND = 0, 1
@@ -42,7 +45,7 @@ class Job:
     lease_until: float = math.inf
     asked: bool = False
     settled: int = 0  # the token of the last lease that was settled
-    verdict: "Verdict | None" = None  # and with what
+    verdicts: dict[int, "Verdict"] = field(default_factory=dict[int, "Verdict"])  # by token
     failures: int = 0
     losses: int = 0
     interruptions: int = 0
@@ -74,6 +77,25 @@ class Verdict:
     result: bytes | None = None
 
 
+@dataclass(frozen=True)
+class Ways:
+    """What each broker does in its own way; those of a broker in a file.
+
+    ``tends``: the verbs that do what it is time for; ``None`` is all of them. ``one_clock``: leases
+    go by the wall clock of the server, which stands still when it is set back a little.
+    ``told_by_holder``: an end is said to come from whoever held the lease, not from who wrote it.
+    ``recalls``: every end of a lease is known, and not only the last. ``forgets_each``: by its own
+    time, and not in order of ending. ``ties_by_id``: so goes what is due in the same instant.
+    """
+
+    tends: frozenset[str] | None = None
+    one_clock: bool = False
+    told_by_holder: bool = False
+    recalls: bool = False
+    forgets_each: bool = False
+    ties_by_id: bool = False
+
+
 class Unknown(Exception):
     """No such dead letter."""
 
@@ -84,7 +106,10 @@ class Taken(Exception):
 
 @dataclass
 class Model:
-    now: float = 1_000.0
+    ways: Ways = Ways()
+    now: float = 1_000.0  # as the broker believes
+    told: float = 1_000.0  # as the clock says
+    seen: float = 0.0  # when somebody wrote last
     lease_now: float = 100.0
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])  # those that are known
     forgotten: Counter[str] = field(default_factory=Counter[str])  # by their last state
@@ -133,7 +158,19 @@ class Model:
         """Whatever happens to a task, happens here."""
         self.moves[move] += 1
         job.state = state
+        if who and self.ways.told_by_holder:
+            who = self.holder_of(job, job.deliveries) or who
         job.history.append((move, self.now, job.deliveries, who))
+
+    def holder_of(self, job: Job, token: int) -> str:
+        """Who was given the lease with this token."""
+        starts = [entry for entry in job.history if entry[0] == "started" and entry[2] == token]
+        return starts[-1][3] if starts else ""
+
+    def said_of(self, job: Job, token: int) -> Verdict | None:
+        """What the lease with this token was settled with, as far as a broker knows."""
+        known = self.ways.recalls or job.settled == token
+        return job.verdicts.get(token) if known else None
 
     # --- publish, claim, renew --------------------------------------------------------------------
 
@@ -182,7 +219,7 @@ class Model:
             if len(taken) < most and left[job.type] > 0:
                 left[job.type] -= 1
                 job.deliveries += 1
-                job.lease_until = self.lease_now + LEASE
+                job.lease_until = self._lease_clock + LEASE
                 job.expires_at = math.inf
                 self._note(job, "started", "running", who)
                 taken.append(job)
@@ -195,14 +232,15 @@ class Model:
             job = self.current(number, token)
             kept.append(job is not None)
             if job is not None:
-                job.lease_until = self.lease_now + LEASE
+                job.lease_until = self._lease_clock + LEASE
         return kept
 
     # --- settle -----------------------------------------------------------------------------------
 
     def settle(self, job: Job, verdict: Verdict, who: str) -> None:
         """End the current lease."""
-        job.settled, job.verdict = job.deliveries, verdict
+        job.settled = job.deliveries
+        job.verdicts[job.settled] = verdict
         job.lease_until = math.inf
         if verdict.error is not None:
             job.failures += 1
@@ -250,7 +288,7 @@ class Model:
         return True
 
     def revoke(self, task_id: str) -> bool:
-        self.tend()
+        self.tend_in("revoke")
         job = self.jobs.get(task_id)
         if job is None or job.state != "running":
             return False
@@ -268,7 +306,7 @@ class Model:
             self._note(job, "lost", "ready")
 
     def replay(self, task_id: str) -> Job:
-        self.tend()
+        self.tend_in("replay")
         job = self._letter(task_id)
         if self.holder(job.queue, job.key) is not None:
             raise Taken
@@ -279,7 +317,7 @@ class Model:
         return job
 
     def purge(self, task_id: str) -> None:
-        self.tend()
+        self.tend_in("purge")
         self._end(self._letter(task_id), "purged")
 
     def _letter(self, task_id: str) -> Job:
@@ -289,14 +327,14 @@ class Model:
         return job
 
     def pause(self, queue: str | None) -> None:
-        self.tend()
+        self.tend_in("pause")
         if queue is None:
             self.all_paused = True
         else:
             self.paused.add(queue)
 
     def resume(self, queue: str | None) -> None:
-        self.tend()
+        self.tend_in("resume")
         if queue is None:
             self.all_paused = False
             self.paused.clear()
@@ -304,12 +342,24 @@ class Model:
 
     # --- time -------------------------------------------------------------------------------------
 
-    def set_clocks(self, now: float, lease_now: float) -> None:
+    def pass_time(self, wall: float, lease: float) -> None:
         """The clocks alone change nothing, but for what is no longer kept."""
-        self.now, self.lease_now = now, lease_now
+        self.told += wall
+        self.lease_now += lease
+        self.now = self.told
+        back = self.seen - self.told
+        if self.ways.one_clock and 0 < back < STEP_BACK:
+            self.now = self.seen
+        elif self.ways.one_clock and back > 0:
+            for job in self.in_state("running"):  # they would last for ever
+                job.lease_until = min(job.lease_until, self.now + LEASE)
         for job in self.in_state(*ENDED):
-            job.aged |= now - job.ended_at >= RETENTION
-            job.gone |= now - job.ended_at >= TOMBSTONES
+            job.aged |= self.now - job.ended_at >= RETENTION
+            job.gone |= self.now - job.ended_at >= TOMBSTONES
+
+    @property
+    def _lease_clock(self) -> float:
+        return self.now if self.ways.one_clock else self.lease_now
 
     def reboot(self) -> None:
         """No lease of another boot is worth anything."""
@@ -317,24 +367,33 @@ class Model:
         for job in self.in_state("running"):
             job.lease_until = -math.inf
 
+    def tend_in(self, verb: str) -> None:
+        """Do what it is time for, if this verb does."""
+        if self.ways.tends is None or verb in self.ways.tends:
+            self.tend()
+
     def tend(self) -> None:
         """Somebody looks at the clocks, and does what it is time for."""
         waiting = self.in_state("scheduled", "ready")
         for job in sorted(waiting, key=lambda job: job.expires_at):
             if job.expires_at <= self.now:
                 self._end(job, "expired", kind="expired")
-        for job in sorted(self.in_state("scheduled"), key=lambda job: job.due):
+        by_id = self.ways.ties_by_id
+        for job in sorted(
+            self.in_state("scheduled"), key=lambda job: (job.due, job.id if by_id else "")
+        ):
             if job.due <= self.now:
                 self._become_due(job)
         end = self._next()
         for job in self.in_state("running"):
-            if job.lease_until <= self.lease_now:
+            if job.lease_until <= self._lease_clock:
                 self._lose(job, end)
         # In the order in which they ended: should the clock have been set back, some may stay.
         for job in sorted(self.in_state(*ENDED), key=lambda job: job.end):
-            if self.now - job.ended_at < TOMBSTONES:
+            if self.now - job.ended_at >= TOMBSTONES:
+                self.forget(job)
+            elif not self.ways.forgets_each:
                 break
-            self.forget(job)
 
     def forget(self, job: Job) -> None:
         assert job.gone, "it is to be kept still"

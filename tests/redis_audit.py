@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Final
 
 from tests.redis_keys import OPEN, US, Keys, Record, Scores, read_keys
@@ -164,7 +165,7 @@ def _scheduled_ends(keys: Keys, retention: int) -> Iterator[str]:
     for task_id, record in keys.tasks.items():
         expires = json.loads(record.options)[1]
         waits = expires is not None and record.is_open and not record.fence
-        at = record.accepted + round(expires * 1e6) if waits else None
+        at = record.accepted + ceil(expires * 1e6) if waits else None
         if expiring.get(task_id) != at:
             yield f"task {task_id!r} expires at {expiring.get(task_id)}, not at {at}"
         if record.state in _ENDED and ended.get(task_id) != record.ended_at:
@@ -212,11 +213,13 @@ def _counters(keys: Keys) -> Iterator[str]:
     states = Counter(record.state for record in keys.tasks.values())
     submitted = n["submitted"] + n["delayed"]
     there = sum(states[state] for state in OPEN)
-    ends = n["succeeded"] + n["died"] + n["cancelled"] + n["expired"]
+    ends = n["succeeded"] + n["died"] + n["cancelled"] + n["expired"] + n["evicted"]
     if submitted + n["replayed"] - ends != there:
         yield f"{there} tasks are open, by the counters {submitted + n['replayed'] - ends}"
     if n["died"] - n["replayed"] - n["purged"] != states["dead"]:
         yield f"{states['dead']} are dead, by the counters not: {n}"
+    if n["evicted"]:
+        yield f"{n['evicted']} tasks have vanished"
     if submitted < len(keys.tasks):
         yield f"{len(keys.tasks)} tasks are known, and {submitted} were accepted"
     for state in _ENDED:

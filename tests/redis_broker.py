@@ -30,10 +30,12 @@ async def open_virtual(
     full: str = "wait",
     ahead: Callable[[], float] = lambda: 0.0,
     poll: float = 10_000.0,
+    late: bool = False,
 ) -> AsyncGenerator[RedisBroker]:
     """The broker of this name on a real server, which is told the time of Trio's virtual clock.
 
     ``ahead()``: seconds by which the clocks of the server and of the leases are ahead of Trio's.
+    ``late``: see `InlineLine`.
     """
     identity = token_hex(8)
     setting = Setting(
@@ -43,5 +45,6 @@ async def open_virtual(
         poll,
     )
     with open_inline_line(server, name, identity) as line:
+        line.late = late
         async with serve_line(line, setting) as broker:
             yield broker

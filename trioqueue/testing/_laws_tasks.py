@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import ulp
 from typing import Final
 
 from .. import Event, Move, OutcomeKind, State
@@ -256,13 +257,14 @@ def _check_timeout(event: Event, book: Book, began: dict[tuple[str, int], Began]
 
 def _check_alarm(event: Event, book: Book) -> Iterator[str]:
     account = book.accounts[event.task_id]
-    if event.name == Move.DUE and event.time < account.due_at - _ROUNDING:
+    rounding = max(_ROUNDING, 4 * ulp(event.time))  # Unix times are not exact to the nanosecond
+    if event.name == Move.DUE and event.time < account.due_at - rounding:
         yield f"task {event.task_id} was due at {event.time:g}, not at {account.due_at:g}"
     if event.name == Move.EXPIRED:
         expires = account.options.expires
         if expires is None:
             yield f"task {event.task_id} expired, but was not to"
-        elif event.time < account.accepted_at + expires - _ROUNDING:
+        elif event.time < account.accepted_at + expires - rounding:
             yield (
                 f"task {event.task_id} expired after {event.time - account.accepted_at:g} s, "
                 f"not {expires:g} s"
