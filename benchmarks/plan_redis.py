@@ -21,7 +21,7 @@ GROUPS: Final = (
 #: needs a younger Python than the oldest that is promised, so the gate is dramatiq's.
 _GOALS: Final = {"streaq-trio": (10.0, None), "dramatiq": (2.0, 1.2), "ardiq": (2.0, None)}
 
-#: Metric, unit, whether more is better, and what it is called.
+#: Metric, unit, and what it is called.
 _COSTS: Final = (
     ("cpu_us", "us/task", "CPU of worker and server, drain"),
     ("worker_us", "us/task", "worker CPU, drain"),

@@ -22,7 +22,7 @@ SINGLES: Final = 10
 
 # Requests of a worker that looks for tasks every 10 ms, in `CALM` seconds, with room.
 IDLE: Final = 20
-CALM: Final = 0.05
+CALM: Final = 0.1
 # Seconds for what the last tasks leave to be written.
 PATIENCE: Final = 5.0
 
