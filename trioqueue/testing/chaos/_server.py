@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import Final, Literal
 
-#: How often the server syncs its append-only file; "off": it has none. While a sync of "everysec" is
-#: under way, writes wait in the server's memory for up to 2 s, and are answered: a kill loses them.
+#: How often the server syncs its append-only file; "off": it has none. While a sync of "everysec"
+#: is under way, writes wait in the server's memory for up to 2 s, and are answered: a kill loses
+#: them.
 Fsync = Literal["always", "everysec", "no", "off"]
 
 HOST: Final = "127.0.0.1"
