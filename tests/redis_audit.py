@@ -41,7 +41,7 @@ def audit(server: Redis, name: str, *, retention: float = 86_400.0) -> Keys:
         *_payloads(keys),
         *_waiters(keys),
         *_lives(keys),
-        *_alarm(keys, round(retention * 1e6)),
+        *_alarm(keys),
     ]
     assert not wrongs, "\n".join([f"queue {name!r} on the server:", *wrongs])
     return keys
@@ -168,10 +168,11 @@ def _scheduled_ends(keys: Keys, retention: int) -> Iterator[str]:
         at = record.accepted + ceil(expires * 1e6) if waits else None
         if expiring.get(task_id) != at:
             yield f"task {task_id!r} expires at {expiring.get(task_id)}, not at {at}"
-        if record.state in _ENDED and ended.get(task_id) != record.ended_at:
-            yield f"task {task_id!r} ended at {record.ended_at}, noted for {ended.get(task_id)}"
+        forgotten = int(record.ended_at) + max(retention, _DAY)
+        if record.state in _ENDED and ended.get(task_id) != forgotten:
+            yield f"task {task_id!r} is forgotten at {forgotten}, noted for {ended.get(task_id)}"
         stored = record.has_result and retention < _DAY
-        if kept.get(task_id) != (record.ended_at if stored else None):
+        if kept.get(task_id) != (record.ended_at + retention if stored else None):
             yield f"the result of {task_id!r} is noted for {kept.get(task_id)}: {record}"
     for letter, members in (("e", expiring), ("k", kept)):
         for task_id in members.keys() - keys.tasks.keys():
@@ -287,13 +288,10 @@ def _lives(keys: Keys) -> Iterator[str]:
         yield f"these go by themselves: {keys.lives}"
 
 
-def _alarm(keys: Keys, retention: int) -> Iterator[str]:
+def _alarm(keys: Keys) -> Iterator[str]:
     """Nothing comes before the alarm by which the scripts look at what time has brought about."""
-    tombstones = max(retention, _DAY)
     firsts = {
-        letter: min(keys.sorted[letter].values()) + more
-        for letter, more in {"e": 0, "d": 0, "l": 0, "o": tombstones, "k": retention}.items()
-        if keys.sorted.get(letter)
+        letter: min(keys.sorted[letter].values()) for letter in "edlok" if keys.sorted.get(letter)
     }
     alarm = int(keys.meta.get("alarm", 0))
     for letter, first in firsts.items():

@@ -170,3 +170,26 @@ async def test_a_delay_of_ages_is_one(
         assert (await broker.counts()).scheduled == 2
         assert await broker.cancel("id-1")
         assert await broker.claim(ROOM, 5) == []
+
+
+async def test_what_one_keeps_for_a_week_another_does_not_throw_away_after_a_day(
+    redis_server: Redis, redis_queue: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """As somebody who only looks, with an opening that was not told how long things are kept."""
+    day = 86_400.0
+    async with open_virtual(redis_server, redis_queue, retention=7 * day) as worker:
+        await worker.publish([make_task(1)])
+        await worker.settle(
+            [verdict(lease, Move.SUCCEEDED) for lease in await worker.claim(ROOM, 1)]
+        )
+        await trio.sleep(2 * day)
+        async with open_virtual(redis_server, redis_queue, retention=day) as other:
+            await other.pause("other")
+            await trio.sleep(day)
+        found = await worker.get("id-1")
+        assert found is not None
+        assert found.outcome is not None
+        assert found.outcome.stored
+        await trio.sleep(5 * day)
+        await worker.claim(ROOM, 1)
+        assert await worker.get("id-1") is None

@@ -20,7 +20,7 @@ local function end_waiting(id, record, letter, move, state)
   local lane = record[LANE]
   if record[STATE] == S_SCHEDULED then leave_scheduled(id, lane) else leave_ready(id, lane) end
   call('ZREM', EXPIRING, id)
-  call('ZADD', ENDED, now, id)
+  call('ZADD', ENDED, now + TOMBSTONE, id)
   record[STATE], record[ENDED_AT] = state, now
   record[OUTCOME] = '["' .. move .. '",0,0,null]'
   drop_payload(id, record)

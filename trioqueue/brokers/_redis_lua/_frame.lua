@@ -7,8 +7,9 @@
 --   :t:{id}     string: a task, see _records.lua     :b:{id}  string: its payload, if it is long
 --   :r:{lane}   sorted set: ready tasks by place     :rl  set: lanes that have ready tasks
 --   :d  :e  :l  sorted sets: scheduled by due, not started by expiry, running by the lease's end
---   :x  :o      sorted sets: dead letters by order of death, ended tasks by time
---   :k          sorted set: ended tasks whose result is kept for less long than their end
+--   :x          sorted set: dead letters by order of death
+--   :o  :k      sorted sets: other ended tasks by when they are forgotten; those whose result is kept
+--               for less long, by when that is dropped: as the opening that ended them keeps them
 --   :u:{queue}US{key}   string: the id of the live task that holds the key
 --   :n          hash: sUS{lane}, uUS{lane} (scheduled, running), tUS{type} (running)
 --   :ln         set: lanes that have open tasks      :p   set: paused queues
@@ -34,7 +35,7 @@ local US = '\31'
 local ME = ARGV[2]
 local LEASE, RETENTION, MAX_LOSSES = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local OBSERVED, PUBLISH, POLL = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
-local TOMBSTONE = tonumber(ARGV[9]) -- how long an ended task is known
+local TOMBSTONE = tonumber(ARGV[9]) -- how long a task is known that ends here
 
 local BATCH = 200 -- what time brings about is done in batches, so that nobody else waits long
 

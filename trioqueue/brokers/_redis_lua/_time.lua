@@ -1,7 +1,7 @@
 -- What time brings about, and who looks.
 
-local function for_each_until(time, key, act)
-  local ids = call('ZRANGEBYSCORE', key, '-inf', time, 'LIMIT', 0, BATCH)
+local function for_each_due(key, act)
+  local ids = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
   read_all(ids)
   for _, id in ipairs(ids) do
     local record = records[id]
@@ -46,19 +46,17 @@ local function first_score(key)
 end
 
 local function first_alarm()
-  local at = math.min(first_score(EXPIRING), first_score(SCHEDULED), first_score(LEASED),
-    first_score(ENDED) + TOMBSTONE)
-  if RETENTION < TOMBSTONE then at = math.min(at, first_score(KEPT) + RETENTION) end
-  return at
+  return math.min(first_score(EXPIRING), first_score(SCHEDULED), first_score(LEASED),
+    first_score(ENDED), first_score(KEPT))
 end
 
 local function tend()
   if now < alarm then return end
-  for_each_until(now, EXPIRING, expire)
-  for_each_until(now, SCHEDULED, become_due)
-  for_each_until(now, LEASED, lose)
-  if RETENTION < TOMBSTONE then for_each_until(now - RETENTION, KEPT, drop_result) end
-  for_each_until(now - TOMBSTONE, ENDED, forget)
+  for_each_due(EXPIRING, expire)
+  for_each_due(SCHEDULED, become_due)
+  for_each_due(LEASED, lose)
+  for_each_due(KEPT, drop_result)
+  for_each_due(ENDED, forget)
   write_ready()
   alarm = first_alarm()
   alarm_changed = true

@@ -5,7 +5,7 @@ local record = read(id)
 local dead = record and record[STATE] == S_DEAD
 if dead then
   call('ZREM', DEAD_LETTERS, id)
-  call('ZADD', ENDED, now, id)
+  call('ZADD', ENDED, now + TOMBSTONE, id)
   sooner = math.min(sooner, now + TOMBSTONE)
   record[STATE], record[ENDED_AT] = S_PURGED, now
   drop_payload(id, record)

@@ -67,7 +67,7 @@ end
 
 for n, one in ipairs(settlements) do codes[n] = settle(one) end
 in_parts('ZREM', LEASED, gone)
-in_parts('ZADD', ENDED, over, now)
-if RETENTION < TOMBSTONE then in_parts('ZADD', KEPT, kept, now) end
+in_parts('ZADD', ENDED, over, now + TOMBSTONE)
+if RETENTION < TOMBSTONE then in_parts('ZADD', KEPT, kept, now + RETENTION) end
 finish()
 return {codes, now_text}
