@@ -12,7 +12,7 @@ import trio
 
 from tests.proxy_world import until
 from tests.redis_server import Server, fresh_name
-from trioqueue import Handle, Queue, TaskSet, open_queue
+from trioqueue import Handle, Queue, TaskSet, _feed, open_queue
 from trioqueue.brokers._redis import RedisBroker
 from trioqueue.brokers._redis_open import open_redis_broker
 from trioqueue.testing.chaos import TcpProxy, open_proxy
@@ -92,10 +92,12 @@ async def results(handles: list[Handle[int]]) -> list[int]:
 async def test_a_server_that_is_away_for_a_while(own_redis: Server, seconds: float):
     """Handlers run on, as their leases last; what they did is told later; nothing is done twice."""
     async with world(own_redis) as proxy, workers(proxy, own_redis) as queue:
-        handles = await queue.submit_many([note.bind(number, 0.01) for number in range(400)])
         waiting = await queue.submit(wait, -1)
-        await until(lambda: len(runs) > 20 and -1 in runs)
+        handles = await queue.submit_many([note.bind(number, 0.01) for number in range(400)])
+        await until(lambda: len(runs) > 20)
         await outage(proxy, seconds)
+        assert -1 in runs
+        assert len(runs) < 400, "there was nothing left to do"
         gates[-1].set()
         assert await waiting.result() == -1
         assert await results(handles) == list(range(400))
@@ -225,8 +227,10 @@ async def test_a_stop_while_the_server_is_away(
     own_redis: Server,
     stop: Callable[[Queue, TcpProxy], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """It ends, and says what could not be told."""
+    monkeypatch.setattr(_feed, "SETTLE_LIMIT", 0.5)
     caplog.set_level(logging.ERROR, "trioqueue")
     with suppress(KeyError):
         async with world(own_redis) as proxy, workers(proxy, own_redis, deadline=1.0) as queue:
