@@ -193,3 +193,28 @@ async def test_what_one_keeps_for_a_week_another_does_not_throw_away_after_a_day
         await trio.sleep(5 * day)
         await worker.claim(ROOM, 1)
         assert await worker.get("id-1") is None
+
+
+async def test_what_was_accepted_is_told_once(
+    redis_server: Redis, redis_queue: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Though the reply comes twice: the wait for replicas ended with the connection."""
+    told: list[str] = []
+    async with open_virtual(redis_server, redis_queue) as broker:
+        broker.events.add(lambda event: told.append(event.name))
+        line = broker._line
+        assert isinstance(line, InlineLine)
+        run = line.run
+
+        async def twice(script: Script, args: Sequence[Arg], *more: Any, **named: Any) -> Any:
+            if script.replicated:
+                await run(script, args, *more, **named)
+            return await run(script, args, *more, **named)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(line, "run", twice)
+            [task] = await broker.publish([make_task(1)])
+            [lease] = await broker.claim(ROOM, 1)
+            assert await broker.settle([verdict(lease, Move.SUCCEEDED)]) == [True]
+        assert task.order == 1
+        assert told == ["submitted", "started", "succeeded"]
