@@ -1,13 +1,20 @@
-"""Small programs on a queue in a file, to be disturbed at every step.
+"""Small programs on a queue in a durable store, to be disturbed at every step.
 
-The file is a fresh one for each play. Each asserts only what is true in spite of a cancellation;
+The store is a fresh one for each play. Each asserts only what is true in spite of a cancellation;
 the laws are checked by the test queue.
 """
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from contextvars import ContextVar
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +33,7 @@ from trioqueue import (
     open_queue,
     open_sqlite_broker,
 )
+from trioqueue._broker import RemoteBroker
 from trioqueue.testing import (
     open_test_queue,
     raises,
@@ -37,6 +45,11 @@ from trioqueue.testing import (
     target,
     times_out,
 )
+
+#: What opens one broker on a store; `stored` gives it.
+Opening = Callable[[], AbstractAsyncContextManager[RemoteBroker]]
+#: Makes the store of a play.
+Store = Callable[[], AbstractContextManager[Opening]]
 
 #: Shared memory where there is some: tens of thousands of files are made and thrown away.
 _FOLDER = TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
@@ -55,12 +68,31 @@ def new_file() -> Iterator[str]:
                 os.unlink(path + suffix)
 
 
+@contextmanager
+def in_new_file() -> Iterator[Opening]:
+    with new_file() as path:
+        yield lambda: open_sqlite_broker(path, synchronous="normal")
+
+
+_store: ContextVar[Store] = ContextVar("_store", default=in_new_file)
+
+
+@contextmanager
+def stored_in(store: Store) -> Iterator[None]:
+    """What is played in the block, is played on stores of this kind."""
+    token = _store.set(store)
+    try:
+        yield
+    finally:
+        _store.reset(token)
+
+
 @asynccontextmanager
 async def fresh(tasks: TaskSet, **options: Any) -> AsyncIterator[Queue]:
-    """A test queue on a new file."""
-    with new_file() as path:
+    """A test queue on a new store."""
+    with _store.get()() as open_broker:
         async with (
-            open_sqlite_broker(path, synchronous="normal") as broker,
+            open_broker() as broker,
             open_test_queue(tasks, broker=broker, **options) as queue,
         ):
             yield queue
@@ -176,10 +208,10 @@ async def a_limit_of_two_queues():
             running.remove(task.id)
 
     try:
-        with new_file() as path:
+        with _store.get()() as open_broker:
             async with (
-                open_sqlite_broker(path, synchronous="normal") as one,
-                open_sqlite_broker(path, synchronous="normal") as two,
+                open_broker() as one,
+                open_broker() as two,
                 open_test_queue(tasks, broker=one, workers=2, check=False) as queue,
                 open_queue(tasks, broker=two, workers=2, random=Random(0)),
             ):

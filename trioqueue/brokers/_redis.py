@@ -54,6 +54,9 @@ _CLOSED_LOOK: Final = 0.1
 class RedisBroker(RedisInspector):
     """See `RemoteBroker`. Opened by `open_redis_broker`, by any number of processes at once."""
 
+    #: What was cancelled, or sent before a close, may be carried out: the request was on its way.
+    perhaps: Final = True
+
     def __init__(self, line: Line, setting: calls.Setting, nursery: trio.Nursery) -> None:
         super().__init__(line, setting)
         self._nursery = nursery
@@ -130,6 +133,8 @@ class RedisBroker(RedisInspector):
             accepted[task.id] = task
             there.append(task)
             delayed = task.options.delay > 0
+            if task.order == seq:
+                continue  # told before: the reply came, and then the wait for replicas was in vain
             task.order, task.accepted_at = seq, at
             task.state = State.SCHEDULED if delayed else State.READY
             if self.events.observers:

@@ -161,6 +161,7 @@ class History:
     ``middleware``: attempts are wrapped by ``around``, so that a handler's end is not yet the
     attempt's. ``slack``: seconds that may pass without anybody's doing; 0 on a virtual clock.
     ``elsewhere``: tasks are kept on a durable broker and claimed ahead of the handler's beginning.
+    ``perhaps``: over a network, so that what was cancelled, or was too late, may have been done.
     ``fleet``: the types there that have limits in the whole fleet, and so are never claimed ahead.
     ``whole``: the queue's tasks end with it, since its broker does. ``interrupted``: it ended by a
     Ctrl-C, which in a worker or a handler takes the whole pool down, and is meant to.
@@ -169,6 +170,7 @@ class History:
     workers: int = 1
     capacity: float = 100
     elsewhere: bool = False
+    perhaps: bool = False
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
     fleet: frozenset[str] = frozenset()
     middleware: bool = False

@@ -85,7 +85,7 @@ def nothing_after_stop(history: History) -> Iterator[str]:
             stopping = True
         elif isinstance(entry, Seen):
             event = entry.event
-            if closed and event.name in _BORN:
+            if closed and event.name in _BORN and not history.perhaps:
                 yield f"task {event.task_id} was {event.name} after the close"
             if event.name == Move.STARTED:
                 if stopping and not history.elsewhere:
@@ -214,8 +214,11 @@ def order(history: History) -> Iterator[str]:
 def _claimed_in_full(history: History, book: Book) -> frozenset[str]:
     """The types of which as many are claimed, and not settled, as may run at once.
 
-    And those that may be full by what others hold, and are passed over by claims ahead.
+    And those that may be full by what others hold, and are passed over by claims ahead; over a
+    network all that can be full, since a claim speaks of the room that there was when it was sent.
     """
+    if history.perhaps:
+        return history.fleet | frozenset(history.limits)
     claimed = Counter(account.type for account in book.in_state(State.RUNNING))
     full = {name for name, limit in history.limits.items() if claimed[name] >= limit}
     return history.fleet | full

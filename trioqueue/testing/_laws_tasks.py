@@ -79,14 +79,14 @@ def no_ghost(history: History) -> Iterator[str]:
     """Every task that came into being, or came back to life, was promised to somebody."""
     told = {task_id for e in history.entries if isinstance(e, Told) for task_id in e.ids}
     born = {event.task_id for event in _events(history) if event.name in ACCEPTING}
-    for task_id in sorted(born - told):
+    for task_id in sorted(born - told if not history.perhaps else ()):
         yield f"task {task_id} was accepted, but its submit was cancelled, refused or never made"
     for entry in history.entries:
         if isinstance(entry, Began) and entry.task_id not in told | born:
             yield f"a handler ran for task {entry.task_id}, which nobody submitted"
     asked = Counter(e.task_id for e in history.entries if isinstance(e, Replayed) and not e.error)
     replayed = Counter(event.task_id for event in _events(history) if event.name == Move.REPLAYED)
-    for task_id, times in (replayed - asked).items():
+    for task_id, times in (replayed - asked if not history.perhaps else Counter[str]()).items():
         yield f"dead letter {task_id} was replayed {times} time(s) more than callers were told"
     for task_id, times in (asked - replayed).items():
         yield f"dead letter {task_id} was replayed {times} time(s) less than callers were told"

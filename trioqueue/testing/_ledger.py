@@ -189,6 +189,7 @@ class Ledger:
         history, pool = self.history, queue.pool
         history.workers = pool.size
         history.elsewhere = queue._local is None
+        history.perhaps = getattr(queue._broker.inspector, "perhaps", False)
         numbers = statistics_of(queue)
         bound = None if numbers is None else numbers.capacity
         history.capacity = float("inf") if bound is None else bound
