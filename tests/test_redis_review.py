@@ -13,7 +13,8 @@ from tests.bad_days import make_task
 from tests.redis_broker import open_virtual
 from tests.redis_inline import InlineLine
 from tests.redis_server import Redis, Server
-from trioqueue import BrokerUnavailable, Move, Options
+from trioqueue import BrokerUnavailable, Move, Options, QueueClosed
+from trioqueue.brokers._redis import RedisBroker
 from trioqueue.brokers._redis_calls import CLAIM
 from trioqueue.brokers._redis_line import Arg, Script
 from trioqueue.testing.conformance._bench import verdict
@@ -218,3 +219,36 @@ async def test_what_was_accepted_is_told_once(
             assert await broker.settle([verdict(lease, Move.SUCCEEDED)]) == [True]
         assert task.order == 1
         assert told == ["submitted", "started", "succeeded"]
+
+
+async def test_those_who_wait_for_room_are_let_in_in_order_and_one_asks_for_all(
+    redis_server: Redis, redis_queue: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    closing = False
+    accepted: list[str] = []
+    refused: list[int] = []
+
+    async def publish(broker: RedisBroker, number: int) -> None:
+        try:
+            [task] = await broker.publish([make_task(number)], lambda: closing)
+            accepted.append(task.id)
+        except QueueClosed:
+            refused.append(number)
+
+    async with open_virtual(redis_server, redis_queue, capacity=1) as broker:
+        line = broker._line
+        assert isinstance(line, InlineLine)
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(publish, broker, number)
+                await trio.testing.wait_all_tasks_blocked()
+            line.runs.clear()
+            for _ in range(10):
+                [lease] = await broker.claim(ROOM, 1)
+                await broker.settle([verdict(lease, Move.SUCCEEDED)])
+                await trio.sleep(1.0)
+            assert accepted == [f"id-{number}" for number in range(11)]
+            assert line.runs["publish"] == 20, "one call that lets in, and one of the next"
+            closing = True
+            await trio.sleep(1.0)
+            assert sorted(refused) == list(range(11, 20))

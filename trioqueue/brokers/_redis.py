@@ -8,7 +8,7 @@ to be cancelled.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, final
@@ -62,6 +62,7 @@ class RedisBroker(RedisInspector):
         self._nursery = nursery
         self._claim = 1  # the number of the next one, the same until there was a reply
         self._claiming = trio.Lock()
+        self._admission = trio.Lock()  # held by the first who waits for room
         self._limits: dict[str, int] = {}
         self._stands = Stands()
         self._ends = Ends(self._ask_ended, self._keep_since, setting.poll)
@@ -82,22 +83,37 @@ class RedisBroker(RedisInspector):
         ``closed()`` is asked before anything is sent.
         """
         args = self._publish_args(tasks)
+        if closed is not None and closed():
+            raise QueueClosed(_CLOSED)
         if not tasks:
             await trio.lowlevel.checkpoint()
-        while True:
-            if closed is not None and closed():
-                raise QueueClosed(_CLOSED)
-            if not tasks:
-                return []
-            room = self._room.listen()
-            accepted = await self._do(calls.PUBLISH, args, partial(self._accepted, tasks))
+            return []
+        accepting = partial(self._do, calls.PUBLISH, args, partial(self._accepted, tasks))
+        if not self._admission.locked():
+            accepted = await accepting()
             if accepted is not None:
                 return accepted
             if not self._setting.waits_for_room:
-                msg = (
-                    f"the broker holds its {self._setting.capacity} open tasks: it accepts no more"
-                )
+                capacity = self._setting.capacity
+                msg = f"the broker holds its {capacity} open tasks: it accepts no more"
                 raise QueueFull(msg)
+        # One asks for all who wait here, in their order: if each did, every end of a task would
+        # bring as many calls as there are waiters.
+        async with self._admission:
+            return await self._wait_for_room(accepting, closed)
+
+    async def _wait_for_room(
+        self,
+        accepting: Callable[[], Awaitable[list[Task] | None]],
+        closed: Callable[[], bool] | None,
+    ) -> Sequence[Task]:
+        while True:
+            if closed is not None and closed():
+                raise QueueClosed(_CLOSED)
+            room = self._room.listen()
+            accepted = await accepting()
+            if accepted is not None:
+                return accepted
             with trio.move_on_after(self._setting.poll) as waiting:
                 while not waiting.cancel_called and not (closed is not None and closed()):
                     with trio.move_on_after(_CLOSED_LOOK):
