@@ -12,6 +12,7 @@ import trio
 from tests.redis_fake import HELLO, SILENCE, FakeServer, array, bulk, error, faked
 from tests.redis_server import Server
 from trioqueue import BrokerFailed, BrokerUnavailable
+from trioqueue.brokers import _redis_find
 from trioqueue.brokers._redis_address import RedisAddress
 from trioqueue.brokers._redis_find import Finder
 from trioqueue.brokers._redis_line import Script
@@ -56,6 +57,20 @@ async def test_the_first_sentinel_that_answers():
         address = RedisAddress("sentinel", hosts, service="mine")
         assert await run_one(address) == 1
         assert knows.words[-1] == [b"SENTINEL", ASK.encode(), b"mine"]
+
+
+@pytest.mark.main
+async def test_more_silent_sentinels_than_an_attempt_has_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The next attempt goes on where the last one was: the one that knows is found."""
+    monkeypatch.setattr(_redis_find, "_EACH", 0.2)
+    async with AsyncExitStack() as stack:
+        master = await stack.enter_async_context(faked())
+        silent = [await stack.enter_async_context(faked(HELLO=SILENCE)) for _ in range(4)]
+        knows = await stack.enter_async_context(faked(SENTINEL=at(master)))
+        address = RedisAddress("sentinel", places(*silent, knows), service="mine")
+        assert await run_one(address, deadline=1.4) == 1  # half of it is for one attempt
 
 
 async def test_no_sentinel_knows_the_master():

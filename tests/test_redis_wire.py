@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -452,6 +453,19 @@ async def test_the_line_serves_who_is_shielded(own_redis: Server):
                 assert await wire.run(INCR, ()) == 2
             await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
+
+
+_whose: ContextVar[str] = ContextVar("whose", default="the opener's")
+
+
+async def test_what_goes_on_behind_is_no_part_of_a_call(own_redis: Server):
+    """A connection that a call has made runs in the context of whoever has opened the line."""
+    heard: list[str] = []
+    async with proxied(own_redis) as (proxy, wire):
+        proxy.reset()
+        _whose.set("the caller's")
+        await wire.run(INCR, (), arrived=lambda _: heard.append(_whose.get()))
+    assert heard == ["the opener's"]
 
 
 async def test_the_names_are_those_of_the_queue():

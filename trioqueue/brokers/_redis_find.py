@@ -176,10 +176,12 @@ class Finder:
         hosts = self._address.hosts
         passing: Exception | None = None
         last: Exception | None = None
+        first = self._first
         for offset in range(len(hosts)):
-            index = (self._first + offset) % len(hosts)
+            index = (first + offset) % len(hosts)
             try:
                 with trio.fail_after(_EACH):
+                    self._first = index + 1  # an attempt may end here; the next goes on from there
                     found = await self._ask(hosts[index])
             except trio.TooSlowError as error:
                 passing = last = Lost(f"{_text(hosts[index])} was silent for {_EACH:g} s")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, final
 
@@ -90,6 +91,8 @@ class Wire:
         self._ear: Ear | None = None
         self._life = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery | None = None
+        # Of whoever opens the line: what goes on here is no part of the call that starts it.
+        self._context = copy_context()
         self._closed = False
         self.lives: Final = trio.Event()
 
@@ -113,7 +116,7 @@ class Wire:
     def _spawn(self, task: Callable[..., Any], *args: Any) -> None:
         if self._closed or self._nursery is None:
             raise self._closed_error()
-        self._nursery.start_soon(task, *args)
+        self._context.run(self._nursery.start_soon, task, *args)
 
     def _closed_error(self) -> BrokerFailed:
         return BrokerFailed(f"{self._where} is closed: its block was left")
