@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
+from typing import Any
 
 import trio
 
-from tests.redis_inline import open_inline_line
+from tests.redis_inline import InlineLine, open_inline_line
 from tests.redis_server import Redis
-from trioqueue._model import MAX_LOSSES
+from trioqueue import Options
+from trioqueue._model import MAX_LOSSES, Lease, Task
 from trioqueue.brokers._redis import RedisBroker, serve_line
 from trioqueue.brokers._redis_calls import Setting
 
@@ -48,3 +50,27 @@ async def open_virtual(
         line.late = late
         async with serve_line(line, setting) as broker:
             yield broker
+
+
+def a_task(task_id: str, type: str = "type", *, payload: bytes = b"[[],{}]", **options: Any) -> Task:
+    """A task as a queue would make it, not accepted yet."""
+    task = Task(task_id, type, (), {}, Options(**options))
+    task.payload = payload
+    return task
+
+
+def room(*types: str, each: int = 1_000) -> dict[str, int]:
+    """Room for so many of these types, or of the one that is called "type"."""
+    return dict.fromkeys(types or ("type",), each)
+
+
+async def ids_of(claim: Awaitable[Sequence[Lease]]) -> list[str]:
+    """What a claim takes."""
+    return [lease.task.id for lease in await claim]
+
+
+def line_of(broker: RedisBroker) -> InlineLine:
+    """The line of one that was opened by `open_virtual`."""
+    line = broker._line
+    assert isinstance(line, InlineLine)
+    return line
