@@ -250,6 +250,15 @@ def test_what_happens_at_a_file_alone_is_no_excuse_over_a_network(trouble) -> No
     assert [each.rule for each in found] == ["duplicated"]
 
 
+def test_a_network_that_is_slow_or_cuts_connections_is_no_excuse() -> None:
+    for kind in r.HARMLESS:
+        world, _ = begun()
+        world.write(r.Weather(world.now, "w1", kind))
+        _not_renewed(world, 2)
+        world.drain()
+        assert names(world.records, world.final()) == {"duplicated"}
+
+
 @pytest.mark.parametrize("answer", [0.3, None])
 def test_a_revoke_that_was_begun_before_the_claim_is_an_excuse(answer: float | None) -> None:
     """It may have waited for the store, and taken the lease from whoever came in between."""

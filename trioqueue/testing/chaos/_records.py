@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 #: The process name of a store that has processes of its own.
 STORE: Final = "the store"
-#: Kinds of weather that are over at once, and keep no process from the store.
-MOMENTARY: Final = frozenset({"reset", "sever"})
+#: Kinds of weather that keep no process from the store for long: they are no excuse.
+HARMLESS: Final = frozenset({"delay", "reset", "sever"})
 
 
 class Submitting(NamedTuple):

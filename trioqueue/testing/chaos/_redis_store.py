@@ -36,6 +36,8 @@ _COMMANDS: Final = {
     "disconnect": "CLIENT KILL TYPE normal SKIPME yes",
     "unload": "SCRIPT FLUSH",
 }
+#: What is done once, and then over.
+_ONCE: Final = frozenset({"reset", "sever"})
 #: Connections that have lost something stay silent when the weather is over.
 _LOSSY: Final = frozenset({"blackhole", "mute"})
 
@@ -156,7 +158,7 @@ class _LiveServer:
             return ""
         (kind,) = chance.choices(list(_WEATHER), list(_WEATHER.values()))
         self._note(sky, kind)
-        if kind in r.MOMENTARY:
+        if kind in _ONCE:
             self.network.tell(slot, kind, *([chance.randint(1, 3)] if kind == "sever" else []))
             return kind
         delays = [chance.uniform(0.01, 0.1) * self.lease for _ in range(2)]

@@ -10,7 +10,7 @@ from ._attempts import Attempt as Attempt
 from ._attempts import ProcessStory as ProcessStory
 from ._attempts import TaskStory as TaskStory
 from ._records import (
-    MOMENTARY,
+    HARMLESS,
     Accepted,
     Asked,
     Beat,
@@ -159,7 +159,7 @@ class Story:
 
     @_tell.register
     def _(self, record: Weather) -> None:
-        if record.kind in MOMENTARY:
+        if record.kind in HARMLESS:
             return
         weather = self.process(record.process).weather
         if weather and weather[-1][1] == inf:
