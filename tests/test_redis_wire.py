@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import re
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -478,3 +479,31 @@ async def test_the_names_are_those_of_the_queue():
 def test_nothing_of_coredis_is_silenced():
     """Loggers are the program's to set."""
     assert logging.getLogger("coredis").level == logging.NOTSET
+
+
+async def _interrupted(wire: Wire, replies: list[Any]) -> None:
+    """A call of the main task, at which Ctrl-C arrives while its reply is on the way."""
+    with pytest.raises(KeyboardInterrupt):
+        await wire.run(INCR, (), replies.append)
+
+
+def test_an_interrupt_in_a_call(own_redis: Server):
+    """Arrives as what it is; the reply is handed over, and the line serves who cleans up."""
+    replies: list[Any] = []
+
+    @trio.lowlevel.enable_ki_protection  # it is for the main task
+    async def interrupt(proxy: TcpProxy) -> None:
+        await until(lambda: counted(own_redis) == 1)
+        signal.raise_signal(signal.SIGINT)
+        await wait_all_tasks_blocked()
+        proxy.normal()
+
+    async def main() -> None:
+        async with proxied(own_redis) as (proxy, wire), trio.open_nursery() as nursery:
+            proxy.hold(replies=True, requests=False)
+            nursery.start_soon(interrupt, proxy)
+            await _interrupted(wire, replies)
+            assert await wire.run(INCR, ()) == 2
+
+    trio.run(main)
+    assert replies == [1]
