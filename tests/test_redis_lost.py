@@ -7,10 +7,14 @@ from collections import Counter
 import pytest
 import trio
 
+from tests.bad_days import make_task
 from tests.redis_cluster import Replicated
 from tests.redis_lines import until
 from tests.redis_server import Server, fresh_name
-from trioqueue import Handle, TaskSet, UnknownTask, open_queue
+from trioqueue import BrokerUnavailable, Handle, Move, TaskSet, UnknownTask, open_queue
+from trioqueue._patience import patiently
+from trioqueue.brokers._redis_open import open_redis_broker
+from trioqueue.testing.conformance._bench import verdict
 
 pytestmark = pytest.mark.main
 
@@ -68,6 +72,32 @@ async def test_what_was_told_is_not_lost(redis_replicated: Replicated) -> None:
     assert sorted(told) == list(range(400))
     assert len(before) < 400  # or it was not in the middle of anything
     assert {number: runs[number] for number in before} == dict.fromkeys(before, 1)
+
+
+async def test_a_repeat_does_not_make_it_true(redis_replicated: Replicated) -> None:
+    """What is done already is not told as replicated, on whichever connection it is asked again.
+
+    A server answers ``WAIT`` for what was written on the same connection: a repeat that wrote
+    nothing, on a new one, would be told at once that the replica has it all.
+    """
+    name = fresh_name()
+    url = redis_replicated.url().partition("?")[0]
+    with trio.fail_after(HANGS):
+        async with open_redis_broker(url, queue=name, replicas=1, timeout=1.0) as broker:
+            await broker.publish([make_task(1)])
+            [delivery] = await broker.claim({"note": 100}, 1)
+            settlement = verdict(delivery, Move.SUCCEEDED)
+            redis_replicated.replica.pause()  # it stays connected
+            for _ in range(3):
+                with pytest.raises(BrokerUnavailable, match="publish was done, but 0 replicas"):
+                    await broker.publish([make_task(2)])
+                with pytest.raises(BrokerUnavailable, match="settle was done, but 0 replicas"):
+                    await broker.settle([settlement])
+                redis_replicated.master.call("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
+            redis_replicated.replica.resume()
+            await patiently(lambda: broker.publish([make_task(2)]))
+            settled = await patiently(lambda: broker.settle([settlement]))
+    assert settled == [True]
 
 
 async def test_what_was_lost_is_unknown(redis_replicated: Replicated) -> None:
