@@ -10,7 +10,10 @@ import trio
 from tests.proxy_world import until
 from tests.redis_cluster import Cluster, Replicated
 from tests.redis_server import Redis, fresh_name
-from trioqueue import Handle, TaskSet, open_queue
+from trioqueue import BrokerUnavailable, Handle, TaskSet, open_queue
+from trioqueue.brokers._redis_address import split_redis_url
+from trioqueue.brokers._redis_line import Script
+from trioqueue.brokers._redis_wire import open_wire
 
 pytestmark = pytest.mark.main
 
@@ -125,3 +128,25 @@ async def test_messages_come_from_the_new_node(redis_cluster: Cluster):
             await until(lambda: -1 in runs)
             assert await waiting.cancel()
             await until(lambda: cancelled == [-1])
+
+
+SET_ONCE = Script("set", b"return redis.call('SETNX', KEYS[1] .. ':n', '1')", replicated=True)
+
+
+async def test_a_repeat_that_writes_nothing(redis_replicated: Replicated):
+    """Is not told as copied when the replica is silent, though its connection has written nothing.
+
+    Valkey waits for what a connection has written itself, and this one is new.
+    """
+    address, _ = split_redis_url(redis_replicated.url())
+    with trio.fail_after(HANGS):
+        async with open_wire(
+            address, name=fresh_name(), identity="me", deadline=2.0, replicas=1
+        ) as wire:
+            redis_replicated.replica.pause()
+            for _ in range(2):
+                with pytest.raises(BrokerUnavailable, match="0 replicas of 1 have it"):
+                    await wire.run(SET_ONCE, ())
+                redis_replicated.master.call("CLIENT", "KILL", "TYPE", "normal")
+            redis_replicated.replica.resume()
+            assert await wire.run(SET_ONCE, ()) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import trio
@@ -11,6 +11,7 @@ from coredis.exceptions import RedisError
 from .._ki import protected
 from ._redis_connection import Connection
 from ._redis_faults import Lost
+from ._redis_line import Arg
 
 
 @final
@@ -27,12 +28,23 @@ class _Wait:
 @final
 @protected
 class Copies:
-    """``replicas``: how many are waited for, for ``limit`` seconds. ``spawn`` starts a task."""
+    """``replicas``: how many are waited for, for ``limit`` seconds. ``spawn`` starts a task.
 
-    def __init__(self, replicas: int, limit: float, spawn: Callable[..., object]) -> None:
+    ``mark``: a command that reaches the replicas and changes nothing. A server waits for what its
+    connection has written itself: the answer to a repeat, which wrote nothing, would not count.
+    """
+
+    def __init__(
+        self,
+        replicas: int,
+        limit: float,
+        spawn: Callable[..., object],
+        mark: Sequence[Arg],
+    ) -> None:
         self.replicas: Final = replicas
         self._limit = max(1, int(1000 * limit))
         self._spawn = spawn
+        self._mark = mark
         self._next: _Wait | None = None  # that has not begun
         self._one = trio.Lock()
 
@@ -55,6 +67,7 @@ class Copies:
             async with self._one:
                 if self._next is wait:
                     self._next = None  # who is answered from here on needs another one
+                wait.connection.request(*self._mark)
                 wait.reached = await wait.connection.ask("WAIT", self.replicas, self._limit)
                 wait.error = None
         except (RedisError, OSError, Lost) as error:

@@ -83,7 +83,8 @@ class Wire:
         self._deadline = deadline
         # A connection that is silent for so long is given up while there is time for another one.
         self._patience = deadline / 2
-        self._copies = Copies(replicas, self._patience / 2, self._spawn)
+        mark = ("SPUBLISH" if self.cluster else "PUBLISH", f"{prefix}:@", "")  # to nobody
+        self._copies = Copies(replicas, self._patience / 2, self._spawn, mark)
         self._finder = Finder(address, prefix, f"trioqueue:{identity}", self._patience)
         self._calls = self._new_link()
         # To wait for replicas blocks a connection: on one of its own it holds up nobody else.
