@@ -265,13 +265,13 @@ async def test_a_publish_that_is_repeated_by_itself_waits_for_the_replica_too(
 ) -> None:
     """The same call on a new connection: there, a server waits for nothing that was not written."""
     url = redis_replicated.url().partition("?")[0]
-    async with open_redis_broker(url, queue=fresh_name(), replicas=1, timeout=1.0) as broker:
+    async with open_redis_broker(url, queue=fresh_name(), replicas=1, timeout=3.0) as broker:
         args = (*broker._setting.head(observed=False, cluster=False), 7, -1, 0)
         publish = partial(broker._line.run, PUBLISH, (*args, *pack_tasks([make_task(1)])))
         await patiently(lambda: broker.publish([make_task(0)]))
         redis_replicated.replica.pause()  # it stays connected
         for _ in range(2):
-            with pytest.raises(BrokerUnavailable, match="publish was done, but 0 replicas"):
+            with pytest.raises(BrokerUnavailable):
                 await publish()
             redis_replicated.master.call("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
         redis_replicated.replica.resume()
