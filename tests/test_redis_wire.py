@@ -16,6 +16,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.command import ROOT
 from tests.proxy_world import until
 from tests.redis_fake import HELLO, OK, SILENCE, FakeServer, error, faked, in_turn
 from tests.redis_server import Server
@@ -294,6 +295,27 @@ async def test_a_wrong_password(start_redis: Callable[..., Server]):
     address = parse_redis_address(f"redis://:secret-of-mine@{server.host}:{server.port}")
     async with open_wire(address, name="line", identity="me", deadline=5.0, replicas=0) as wire:
         assert await wire.run(INCR, ()) == 1
+
+
+async def test_a_user_who_may_only_do_what_is_documented(start_redis: Callable[..., Server]):
+    """All that the line itself sends is allowed: scripts, messages, waits for replicas."""
+    rights = "~tq:{line}* &tq:{line}* +@all -@admin -@dangerous +info"
+    server = start_redis(user=[f"ann on >p {rights}"])
+    assert rights.replace("line", "default") in (ROOT / "docs/running.md").read_text("utf-8")
+    address = parse_redis_address(f"redis://ann:p@{server.host}:{server.port}/2")
+    copied = Script("copied", INCR.source, replicated=True)
+    with trio.fail_after(HANGS):
+        async with (
+            open_wire(address, name="line", identity="me", deadline=0.4, replicas=1) as wire,
+            trio.open_nursery() as nursery,
+        ):
+            gap = trio.Event()
+            nursery.start_soon(wire.listen, print, gap.set)
+            await gap.wait()
+            assert await wire.run(INCR, ()) == 1
+            with pytest.raises(BrokerUnavailable, match="0 replicas of 1"):
+                await wire.run(copied, ())
+            nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail ESMTP\r\n"])
