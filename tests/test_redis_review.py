@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,16 +11,12 @@ import trio.testing
 
 from tests.bad_days import make_task
 from tests.redis_broker import open_virtual
-from tests.redis_cluster import Replicated
 from tests.redis_inline import InlineLine
-from tests.redis_server import Redis, Server, fresh_name
+from tests.redis_server import Redis, Server
 from trioqueue import BrokerUnavailable, Move, Options, QueueClosed
-from trioqueue._patience import patiently
 from trioqueue.brokers._redis import RedisBroker
-from trioqueue.brokers._redis_calls import CLAIM, PUBLISH
+from trioqueue.brokers._redis_calls import CLAIM
 from trioqueue.brokers._redis_line import Arg, Script
-from trioqueue.brokers._redis_open import open_redis_broker
-from trioqueue.brokers._redis_rows import pack_tasks
 from trioqueue.testing.conformance._bench import verdict
 
 ROOM = {"note": 100}
@@ -257,22 +252,3 @@ async def test_those_who_wait_for_room_are_let_in_in_order_and_one_asks_for_all(
             closing = True
             await trio.sleep(1.0)
             assert sorted(refused) == list(range(11, 20))
-
-
-@pytest.mark.main
-async def test_a_publish_that_is_repeated_by_itself_waits_for_the_replica_too(
-    redis_replicated: Replicated,
-) -> None:
-    """The same call on a new connection: there, a server waits for nothing that was not written."""
-    url = redis_replicated.url().partition("?")[0]
-    async with open_redis_broker(url, queue=fresh_name(), replicas=1, timeout=3.0) as broker:
-        args = (*broker._setting.head(observed=False, cluster=False), 7, -1, 0)
-        publish = partial(broker._line.run, PUBLISH, (*args, *pack_tasks([make_task(1)])))
-        await patiently(lambda: broker.publish([make_task(0)]))
-        redis_replicated.replica.pause()  # it stays connected
-        for _ in range(2):
-            with pytest.raises(BrokerUnavailable):
-                await publish()
-            redis_replicated.master.call("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
-        redis_replicated.replica.resume()
-        await patiently(publish)

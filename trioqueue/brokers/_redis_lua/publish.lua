@@ -28,8 +28,6 @@ if before then
   for n, answer in ipairs(answers) do
     if type(answer) == 'string' then answers[n] = snapshot(answer) or 0 end
   end
-  -- A write: on a connection made anew, a server waits with its replicas for nothing else.
-  call('SET', guard, before, 'PX', 120000)
   return {{}, answers, now_text}
 end
 
