@@ -22,6 +22,7 @@ from .._events import logger
 from .._ki import protected
 from .._nursery import open_bare_nursery
 from ._redis_address import RedisAddress
+from ._redis_call import Call
 from ._redis_connection import Connection, Request
 from ._redis_copies import Copies
 from ._redis_ear import Ear
@@ -32,7 +33,6 @@ from ._redis_faults import (
     is_refused,
     is_unknown_script,
     moved_to,
-    translated,
 )
 from ._redis_find import Finder, OnPush
 from ._redis_line import Arg, Script
@@ -42,30 +42,6 @@ from ._redis_link import Link
 _FIRST: Final = 0.02
 _LAST: Final = 0.5
 _FAULTS: Final = (RedisError, OSError, Lost)
-_NOTHING: Final = object()
-
-
-@final
-class _Call:
-    """Something to be done on the server, over several tries perhaps."""
-
-    __slots__ = (
-        *("abandoned", "again", "args", "arrived", "deadline", "doubtful", "last", "name", "reply"),
-        *("request", "script"),
-    )
-
-    def __init__(self, name: str, args: Sequence[Arg], deadline: float, *, again: bool) -> None:
-        self.name = name
-        self.args = args
-        self.deadline = deadline
-        self.again = again
-        self.script: Script | None = None
-        self.abandoned: Callable[[Any], object] | None = None
-        self.arrived: Callable[[Any], object] | None = None
-        self.request: Request | None = None  # the last one that was sent
-        self.reply: Any = _NOTHING
-        self.doubtful = False  # it may have been done without an answer
-        self.last: Exception | None = None
 
 
 @final
@@ -143,7 +119,7 @@ class Wire:
     ) -> Any:
         """See `Line`."""
         deadline = trio.current_time() + self._deadline
-        call = _Call(script.name, args, deadline, again=script.again)
+        call = Call(script.name, args, deadline, again=script.again)
         call.script = script
         call.abandoned, call.arrived = abandoned, arrived
         try:
@@ -156,9 +132,9 @@ class Wire:
     async def ask(self, *words: Arg) -> Any:
         """The reply to one raw command, from the server that has our keys. Raises as `run` does."""
         deadline = trio.current_time() + self._deadline
-        return await self._within_deadline(_Call(str(words[0]), words, deadline, again=True))
+        return await self._within_deadline(Call(str(words[0]), words, deadline, again=True))
 
-    async def _within_deadline(self, call: _Call) -> Any:
+    async def _within_deadline(self, call: Call) -> Any:
         """Try as often as may be. One deadline for all of it."""
         delay = _FIRST
         with trio.move_on_at(call.deadline):
@@ -175,16 +151,16 @@ class Wire:
                 if connection is not None:  # else there was a pause, if there was need of one
                     await trio.sleep(delay)
                     delay = min(2 * delay, _LAST)
-        request = call.request
-        copying = call.reply is not _NOTHING
-        if request is not None and request.ended and request.error is None and not copying:
-            return request.reply  # it came between the deadline and this step
-        raise self._given_up(call)
+        if call.request is not None and call.answered:
+            return call.request.reply  # it came between the deadline and this step
+        if self._closed:
+            raise self._closed_error()
+        raise call.given_up(self._where, self._deadline, self._link_of(call).error)
 
-    def _link_of(self, call: _Call) -> Link:
+    def _link_of(self, call: Call) -> Link:
         return self._copied if call.script is not None and call.script.replicated else self._calls
 
-    def _may_repeat(self, call: _Call, connection: Connection | None, error: Exception) -> bool:
+    def _may_repeat(self, call: Call, connection: Connection | None, error: Exception) -> bool:
         if connection is None:
             return is_lost(error) or is_refused(error)
         if moved_to(error) and not self.cluster:
@@ -201,24 +177,7 @@ class Wire:
             call.doubtful = True
         return call.again or not call.doubtful
 
-    def _given_up(self, call: _Call) -> TrioqueueError:
-        if self._closed:
-            return self._closed_error()
-        request, last = call.request, call.last
-        if request is not None:
-            request.on_reply = None  # as good as lost, whenever it comes
-        if request is not None and (not request.ended or call.reply is not _NOTHING):
-            last = Lost(f"no answer within {self._deadline:g} s")
-            call.doubtful = True
-        elif last is None:
-            last = self._link_of(call).error or Lost(f"no connection within {self._deadline:g} s")
-        error = translated(self._where, call.name, last)
-        if call.doubtful and isinstance(error, BrokerUnavailable):
-            error = BrokerUnavailable(f"{error} (whether it was done is not known)")
-        error.__cause__ = last
-        return error
-
-    async def _send(self, connection: Connection, call: _Call) -> Any:
+    async def _send(self, connection: Connection, call: Call) -> Any:
         script = call.script
         if script is None:
             call.request = connection.request(*call.args)
@@ -250,12 +209,12 @@ class Wire:
 
     # --- calls that nobody waits for any more -----------------------------------------------------
 
-    def _forsake(self, call: _Call) -> None:
+    def _forsake(self, call: Call) -> None:
         """Its caller was cancelled. Whoever cares is told of the reply, once: it may come yet."""
         if call.abandoned is None:
             return
-        if call.reply is not _NOTHING:
-            self._tell(call, call.reply)
+        if call.copying:
+            call.tell(call.reply)
         elif call.request is None:
             self._go_on(call)
         elif call.request.ended:  # perhaps just now, between the cancellation and this step
@@ -263,37 +222,30 @@ class Wire:
         else:
             call.request.on_end = partial(self._ended_late, call)
 
-    def _ended_late(self, call: _Call, request: Request) -> None:
+    def _ended_late(self, call: Call, request: Request) -> None:
         if request.error is None:
-            self._tell(call, request.reply)
+            call.tell(request.reply)
             return
         call.doubtful = call.doubtful or is_lost(request.error)
         self._go_on(call)
 
-    def _go_on(self, call: _Call) -> None:
+    def _go_on(self, call: Call) -> None:
         """If it may have been done, the same question brings the lost answer."""
         if call.doubtful and call.again and not self._closed:
             self._spawn(self._finish, call)
         else:
-            self._tell(call, None)
+            call.tell(None)
 
-    async def _finish(self, call: _Call) -> None:
+    async def _finish(self, call: Call) -> None:
         try:
             reply = await self._within_deadline(call)
         except TrioqueueError as error:
             logger.debug("nobody will know what became of a call: %s", error)
             reply = None
         except trio.Cancelled:
-            self._tell(call, None)
+            call.tell(None)
             raise
-        self._tell(call, reply)
-
-    def _tell(self, call: _Call, reply: Any) -> None:
-        assert call.abandoned is not None
-        try:
-            call.abandoned(reply)
-        except Exception:
-            logger.exception("the late reply to %s could not be made use of", call.name)
+        call.tell(reply)
 
     # --- messages ---------------------------------------------------------------------------------
 
