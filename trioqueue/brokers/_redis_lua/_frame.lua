@@ -17,7 +17,7 @@
 --   :iw         hash: who waits -> where it stands in those
 --   :dw  :rw    sets: openings that wait until nothing is open, or for room
 --   :w  :ws     hash and sorted set: worker processes
---   :f:{opening}, :g:{opening}:{n}   strings: the last claim, and a publish, to be answered again
+--   :f:{opening}, :g:{opening}:{n}   strings: the last claim, a publish or cancel, to be answered again
 -- A lane is {queue}US{type}, where US is the ASCII unit separator. Times are Unix time in
 -- microseconds, which a double holds exactly.
 

@@ -17,6 +17,7 @@ end
 -- Of a task whose record is gone, by eviction or by hand, nothing is left to do but to say so: one
 -- must not stop the others. Whoever calls this takes its id out of the set where it was found.
 local function vanish(id)
+  call('DEL', PAYLOADS .. id)
   count('evicted')
   happened[#happened + 1] = {'evicted', now_text, id}
 end
