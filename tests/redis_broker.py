@@ -52,7 +52,9 @@ async def open_virtual(
             yield broker
 
 
-def a_task(task_id: str, type: str = "type", *, payload: bytes = b"[[],{}]", **options: Any) -> Task:
+def a_task(
+    task_id: str, type: str = "type", *, payload: bytes = b"[[],{}]", **options: Any
+) -> Task:
     """A task as a queue would make it, not accepted yet."""
     task = Task(task_id, type, (), {}, Options(**options))
     task.payload = payload
