@@ -21,9 +21,9 @@ from trioqueue.brokers._redis_wire import Wire
 from trioqueue.testing.chaos import open_proxy
 
 #: More than any pool would have.
-MANY = 80
-#: Keeps the server busy for a while: at this many calls of a command, some milliseconds.
-BUSY = Script("busy", b"for _ = 1, 20000 do redis.call('TIME') end return 'done'")
+MANY = 66
+#: Keeps the server busy for a millisecond or two.
+BUSY = Script("busy", b"for _ = 1, 4000 do redis.call('TIME') end return 'done'")
 
 
 def descriptors() -> int:
