@@ -280,6 +280,8 @@ class RedisBroker(RedisInspector):
         return await self._do(calls.RENEW, args, partial(self._renewed, listed_, expires))
 
     def _renewed(self, leases: Sequence[Lease], expires: float, reply: Any) -> list[Lease]:
+        gone: Sequence[int]
+        asked: Sequence[int]
         gone, asked, _ = reply
         lost = [leases[index] for index in gone]
         missing = set(gone)

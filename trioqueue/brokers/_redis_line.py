@@ -35,7 +35,7 @@ class Script:
         object.__setattr__(self, "sha", digest)
 
 
-_FOLDER: Final = files(__package__) / "_redis_lua"
+_FOLDER: Final = files("trioqueue.brokers") / "_redis_lua"
 
 
 #: What scripts begin with, each part built on those before it: what looks only; what writes; what
