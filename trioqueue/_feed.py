@@ -243,8 +243,9 @@ class RemoteFeed:
             taken += len(await self._take(room, free, apart))
             most += apart
         full = taken >= most
-        # Only where there is more to be had, and no slot of the fleet among it.
-        self._low = ahead // 2 if full and not self._limits else -1
+        # Only where there is more to be had, and no slot of the fleet among it; and handlers have
+        # been seen to be quick, not only to begin.
+        self._low = ahead // 2 if full and ahead and not self._limits else -1
         if full or (self._left_out and self._missed):
             return ()
         return [name for name, count in room.items() if count > 0]
