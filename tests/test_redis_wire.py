@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, lockstep_stream_pair, wait_all_tasks_blocked
 
 from tests.command import ROOT
 from tests.proxy_world import until
@@ -22,6 +22,8 @@ from tests.redis_fake import HELLO, OK, SILENCE, FakeServer, error, faked, in_tu
 from tests.redis_server import Server
 from trioqueue import BrokerFailed, BrokerUnavailable
 from trioqueue.brokers._redis_address import RedisAddress, parse_redis_address
+from trioqueue.brokers._redis_connection import Connection, pack
+from trioqueue.brokers._redis_faults import Lost
 from trioqueue.brokers._redis_line import Script
 from trioqueue.brokers._redis_wire import Wire, open_wire
 from trioqueue.testing.chaos import TcpProxy, open_proxy
@@ -191,6 +193,32 @@ async def test_silence_is_not_waited_out(own_redis: Server):
 
 async def _incr(wire: Wire) -> None:
     assert await wire.run(INCR, ()) == 1
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_a_slow_way_is_no_silence(autojump_clock: MockClock, stops: bool):
+    """A long request takes its time; the connection is given up if the other side takes no more."""
+    ours, theirs = lockstep_stream_pair()
+    connection = Connection(ours, None, patience=1.0)
+
+    async def server() -> None:
+        left = len(pack(("ECHO", b"x" * 300_000)))
+        while left > (100_000 if stops else 0):
+            await trio.sleep(0.9)
+            left -= len(await theirs.receive_some(65_536))
+        if not stops:
+            await theirs.send_all(b":1\r\n")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.run)
+        nursery.start_soon(server)
+        if stops:
+            with pytest.raises(Lost, match="silent for 1 s"):
+                await connection.ask("ECHO", b"x" * 300_000)
+        else:
+            assert await connection.ask("ECHO", b"x" * 300_000) == 1
+            assert trio.current_time() > 4
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.main
@@ -489,6 +517,19 @@ async def test_what_goes_on_behind_is_no_part_of_a_call(own_redis: Server):
         _whose.set("the caller's")
         await wire.run(INCR, (), arrived=lambda _: heard.append(_whose.get()))
     assert heard == ["the opener's"]
+
+
+async def test_a_mistake_of_who_takes_a_reply(own_redis: Server):
+    """Is raised where the reply was waited for; others on the connection go on."""
+
+    def fail(_: Any) -> None:
+        raise ValueError("the broker's own mistake")
+
+    async with proxied(own_redis) as (proxy, wire):
+        with pytest.raises(ValueError, match="own mistake"):
+            await wire.run(INCR, (), arrived=fail)
+        assert await wire.run(INCR, ()) == 2
+        assert proxy.accepted == 1
 
 
 async def test_the_names_are_those_of_the_queue():

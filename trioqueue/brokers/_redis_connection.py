@@ -27,7 +27,7 @@ from ._redis_line import Arg
 Place = tuple[str, int] | None
 #: What the server answers to these in the form of a message.
 _SUBSCRIBED: Final = (b"subscribe", b"ssubscribe")
-#: Bytes read at once.
+#: Bytes read or written at once.
 _PIECE: Final = 65_536
 
 
@@ -82,7 +82,10 @@ class Request:
         self.ended = True
         self.reply, self.error = reply, error
         if error is None and self.on_reply is not None:
-            self.on_reply(reply)
+            try:
+                self.on_reply(reply)
+            except Exception as failed:  # the others on the connection are not to blame
+                self.error = failed
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
             self._task = None
@@ -119,7 +122,7 @@ class Connection:
         self._asked: deque[Request] = deque()  # and not answered yet
         self._unsent: list[bytes | memoryview] = []
         self._wanted = trio.Event()
-        self._heard = trio.current_time()
+        self._heard = trio.current_time()  # of the other side, the last time
         self._scope = trio.CancelScope()
 
     @property
@@ -225,7 +228,10 @@ class Connection:
             while True:
                 await self._wanted.wait()
                 count = len(self._unsent)
-                await self._stream.send_all(b"".join(self._unsent))
+                data = memoryview(b"".join(self._unsent))
+                for at in range(0, len(data), _PIECE):
+                    await self._stream.send_all(data[at : at + _PIECE])
+                    self._heard = trio.current_time()  # the other side takes it
                 del self._unsent[:count]
                 if not self._unsent:
                     self._wanted = trio.Event()

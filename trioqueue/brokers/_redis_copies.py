@@ -55,8 +55,9 @@ class Copies:
         """
         wait = self._next
         if wait is None or wait.connection is not connection:
-            wait = self._next = _Wait(connection)
+            wait = _Wait(connection)
             self._spawn(self._perform, wait)
+            self._next = wait
         await wait.ended.wait()
         if wait.error is not None:
             raise wait.error

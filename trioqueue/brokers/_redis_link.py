@@ -73,8 +73,9 @@ class Link:
             return connection
         attempt = self._attempt
         if attempt is None:
-            attempt = self._attempt = _Attempt()
+            attempt = _Attempt()
             self._spawn(self._try, attempt)
+            self._attempt = attempt
         await attempt.ended.wait()
         if attempt.connection is None:
             raise attempt.error
