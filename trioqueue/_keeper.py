@@ -79,8 +79,10 @@ class Keeper:
     async def renew(self) -> None:
         """Prolong what is held, and show that this process is alive, until cancelled."""
         while True:
+            began = trio.current_time()
             await patiently(self.register)
-            await trio.sleep(self._broker.lease / 3)
+            # What that took, with a broker that was away, is part of the pause.
+            await trio.sleep_until(began + self._broker.lease / 3)
             await patiently(self._renew_once)
 
     async def _renew_once(self) -> None:
