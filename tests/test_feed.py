@@ -1,14 +1,13 @@
 """The feed between workers and a broker elsewhere: leases kept, lost, released, settled in time."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.durable import LEASE, in_file
+from tests.durable import LEASE, OnServer, Place, in_file, open_at
 from trioqueue import (
     BrokerFailed,
     BrokerUnavailable,
@@ -20,7 +19,6 @@ from trioqueue import (
     current_task,
 )
 from trioqueue._model import Lease, Settlement
-from trioqueue.brokers._sqlite import open_sqlite_broker
 
 tasks = TaskSet()
 log: list[Any] = []
@@ -31,9 +29,12 @@ def _fresh() -> None:
     log.clear()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
+@pytest.fixture(params=["file", "redis"])
+def path(request: pytest.FixtureRequest, tmp_path: Place) -> Place:
+    if request.param == "file":
+        return tmp_path / "jobs.db"
+    server, queue = (request.getfixturevalue(name) for name in ("redis_server", "redis_queue"))
+    return OnServer(server, queue)
 
 
 @tasks.task
@@ -84,7 +85,7 @@ AWAY = BrokerUnavailable("away")
 
 
 async def test_a_lease_is_renewed_for_as_long_as_it_takes(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks) as queue:
         assert await (await queue.submit(rest, 20 * LEASE)).result() == "rested"
@@ -92,7 +93,7 @@ async def test_a_lease_is_renewed_for_as_long_as_it_takes(
 
 
 async def test_a_lease_that_cannot_be_renewed_ends_the_handler_in_time(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """By the worker's own clock: nobody tells it."""
     async with in_file(path, tasks) as queue:
@@ -109,7 +110,7 @@ async def test_a_lease_that_cannot_be_renewed_ends_the_handler_in_time(
         await queue.shutdown(0)
 
 
-async def test_a_settlement_waits_for_the_broker(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_settlement_waits_for_the_broker(path: Place, autojump_clock: MockClock) -> None:
     """And its lease is kept alive so long: nobody else may have the task meanwhile."""
     async with in_file(path, tasks) as queue:
         breaking(queue, "settle", AWAY, until=3 * LEASE)
@@ -119,7 +120,7 @@ async def test_a_settlement_waits_for_the_broker(path: Path, autojump_clock: Moc
         assert log == [7], "run once"
 
 
-async def test_a_broker_that_is_away_stops_nothing(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_broker_that_is_away_stops_nothing(path: Place, autojump_clock: MockClock) -> None:
     """Claims and waits are repeated; a submit tells its caller."""
     async with in_file(path, tasks) as queue:
         await wait_all_tasks_blocked()
@@ -135,7 +136,7 @@ async def test_a_broker_that_is_away_stops_nothing(path: Path, autojump_clock: M
 
 @pytest.mark.parametrize("verb", ["claim", "settle", "renew", "register", "wait_ready"])
 async def test_a_broker_that_has_failed_crashes_the_block(
-    path: Path, autojump_clock: MockClock, verb: str
+    path: Place, autojump_clock: MockClock, verb: str
 ) -> None:
     with pytest.raises(BrokerFailed, match="broken"):
         async with in_file(path, tasks) as queue:
@@ -148,7 +149,7 @@ async def test_a_broker_that_has_failed_crashes_the_block(
 
 
 async def test_leaving_waits_until_the_last_end_is_written(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """On a disk that takes its time: or what has ended would run again."""
     async with in_file(path, tasks) as queue:
@@ -169,7 +170,9 @@ async def test_leaving_waits_until_the_last_end_is_written(
         assert task.state is State.SUCCEEDED
 
 
-async def test_a_stop_ends_though_the_broker_is_away(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_stop_ends_though_the_broker_is_away(
+    path: Place, autojump_clock: MockClock
+) -> None:
     """What could not be settled is named, and runs again once its lease has expired."""
     async with in_file(path, tasks) as queue:
         handle = await queue.submit(rest, 100)
@@ -183,7 +186,7 @@ async def test_a_stop_ends_though_the_broker_is_away(path: Path, autojump_clock:
 
 
 async def test_what_has_not_started_is_released_at_once(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """Claimed by a fetcher whose call was under way when the stop came: no interruption."""
     async with in_file(path, tasks, workers=2) as queue:
@@ -207,11 +210,11 @@ async def test_what_has_not_started_is_released_at_once(
         assert log == []
 
 
-async def test_a_lost_lease_voids_the_attempt(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_lost_lease_voids_the_attempt(path: Place, autojump_clock: MockClock) -> None:
     """Somebody else has it: the handler is cancelled, its end is written nowhere."""
     async with (
         in_file(path, tasks, workers=1) as queue,
-        open_sqlite_broker(path, lease=1_000) as other,
+        open_at(path, lease=1_000) as other,
     ):
         handle = await queue.submit(stubborn, 30)
         await trio.sleep(1)
@@ -236,7 +239,7 @@ def _success() -> tuple[Any, Any]:
 
 
 async def test_a_claim_whose_answer_comes_too_late_is_not_begun(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """By then somebody else may have it."""
     seen: list[int] = []
@@ -264,7 +267,7 @@ async def test_a_claim_whose_answer_comes_too_late_is_not_begun(
         assert seen == [2]
 
 
-async def test_what_returns_too_late_is_not_written(path: Path, autojump_clock: MockClock) -> None:
+async def test_what_returns_too_late_is_not_written(path: Place, autojump_clock: MockClock) -> None:
     """Between the end of what can be proven and the sweep: the broker would take it still."""
     async with in_file(path, tasks) as queue:
         handle = await queue.submit(stubborn, LEASE - 0.2)
@@ -277,7 +280,7 @@ async def test_what_returns_too_late_is_not_written(path: Path, autojump_clock: 
 
 
 async def test_no_more_is_claimed_than_can_be_started(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """What one process hoards, another one could have run."""
     async with in_file(path, tasks, workers=1), in_file(path, tasks, workers=1) as queue:
@@ -287,7 +290,7 @@ async def test_no_more_is_claimed_than_can_be_started(
 
 
 async def test_room_that_comes_about_during_a_claim_is_used(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """Of a type that the claim left out, by a worker that looked in vain meanwhile."""
     claimed, answer = trio.Event(), trio.Event()
@@ -313,7 +316,7 @@ async def test_room_that_comes_about_during_a_claim_is_used(
 
 
 async def test_a_hard_stop_keeps_the_leases_until_the_last_handler_has_ended(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     with trio.move_on_after(1):
         async with in_file(path, tasks) as queue:
@@ -326,7 +329,7 @@ async def test_a_hard_stop_keeps_the_leases_until_the_last_handler_has_ended(
 
 
 async def test_whoever_waits_is_told_when_nobody_works_any_more(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """The task stays on the broker; this program must come to its end."""
     async with in_file(path, tasks, workers=1) as queue, trio.open_nursery() as nursery:
@@ -350,7 +353,7 @@ async def test_whoever_waits_is_told_when_nobody_works_any_more(
 
 
 async def test_a_handler_sees_its_fence_and_its_payload_once_decoded(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     seen: list[object] = []
     own = TaskSet()
@@ -366,7 +369,7 @@ async def test_a_handler_sees_its_fence_and_its_payload_once_decoded(
 
 
 async def test_a_payload_that_no_longer_fits_is_dead_and_kept(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     """A deploy has changed the handler: the raw bytes stay, and the others go on."""
     before, after = TaskSet(), TaskSet()
@@ -392,7 +395,7 @@ async def test_a_payload_that_no_longer_fits_is_dead_and_kept(
 
 
 async def test_types_that_nobody_here_knows_wait_and_are_named(
-    path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    path: Place, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = TaskSet()
 
@@ -412,9 +415,9 @@ async def test_types_that_nobody_here_knows_wait_and_are_named(
 
 
 async def test_workers_are_registered_and_say_goodbye(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
-    async with in_file(path, tasks, workers=3) as queue, open_sqlite_broker(path) as other:
+    async with in_file(path, tasks, workers=3) as queue, open_at(path) as other:
         await queue.submit(rest, 100)
         await trio.sleep(LEASE)
         (worker,) = await other.workers()

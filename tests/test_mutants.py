@@ -38,10 +38,13 @@ def test_mutants_have_names_of_their_own() -> None:
 
 @each_mutant
 def test_every_mutant_still_applies(mutant: Mutant) -> None:
-    """Its place is found exactly once, what it makes of it is Python, and is not the same."""
+    """Its place is found exactly once, what it makes of it is code still, and not the same."""
     source = (PACKAGE / mutant.file).read_text(encoding="utf-8")
     mutated = mutant.apply(source)
-    assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(source))
+    if mutant.file.endswith(".lua"):  # no Python: its tests would all fail if it were no Lua
+        assert mutated.split() != source.split()
+    else:
+        assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(source))
     assert mutant.law in {*LAW_NAMES, *PROMISES}
     assert mutant.tests
 

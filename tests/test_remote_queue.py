@@ -1,4 +1,4 @@
-"""A queue in a file: the same handlers and words, what differs, and what is refused."""
+"""A queue in a file, or on Redis: the same handlers and words, what differs, what is refused."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.contract import ONCE, history
-from tests.durable import in_file
+from tests.durable import OnServer, Place, in_file
 from trioqueue import (
     DeadLetter,
     Discard,
@@ -41,9 +41,12 @@ def _fresh() -> None:
     ran.clear()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
+@pytest.fixture(params=["file", "redis"])
+def path(request: pytest.FixtureRequest, tmp_path: Place) -> Place:
+    if request.param == "file":
+        return tmp_path / "jobs.db"
+    server, queue = (request.getfixturevalue(name) for name in ("redis_server", "redis_queue"))
+    return OnServer(server, queue)
 
 
 @tasks.task
@@ -121,7 +124,9 @@ async def fan_out(number: int) -> int:
 # --- results -------------------------------------------------------------------------------------
 
 
-async def test_results_come_back_as_the_handler_says(path: Path, autojump_clock: MockClock) -> None:
+async def test_results_come_back_as_the_handler_says(
+    path: Place, autojump_clock: MockClock
+) -> None:
     async with in_file(path, tasks) as queue:
         handle = await queue.submit(double, 21)
         assert await handle.result() == 42
@@ -132,7 +137,7 @@ async def test_results_come_back_as_the_handler_says(path: Path, autojump_clock:
         assert history(queue, handle.id) == ["submitted", "started", "succeeded"]
 
 
-async def test_a_failing_task_is_retried_and_dies(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_failing_task_is_retried_and_dies(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks) as queue:
         survivor = await queue.submit(fail, 2)
         victim = await queue.submit(fail, 3)
@@ -148,7 +153,7 @@ async def test_a_failing_task_is_retried_and_dies(path: Path, autojump_clock: Mo
         assert len(await queue.dead_letters.replay_all()) == 1
 
 
-async def test_every_end_is_told(path: Path, autojump_clock: MockClock) -> None:
+async def test_every_end_is_told(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks) as queue:
         assert await (await queue.submit(snooze_once)).result() == "awake"
         with pytest.raises(TaskFailed, match="Discard: no use"):
@@ -173,7 +178,7 @@ async def test_every_end_is_told(path: Path, autojump_clock: MockClock) -> None:
             await late.result()
 
 
-async def test_results_and_tombstones_end(path: Path, autojump_clock: MockClock) -> None:
+async def test_results_and_tombstones_end(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks, broker={"retention": 60}) as queue:
         handle = await queue.submit(double, 1)
         await handle.wait()
@@ -189,7 +194,7 @@ async def test_results_and_tombstones_end(path: Path, autojump_clock: MockClock)
             await queue.handle("nobody").result()
 
 
-async def test_a_handle_is_found_again_by_its_id(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_handle_is_found_again_by_its_id(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks, workers=0) as queue:
         task_id = (await queue.submit(double, 4)).id
         dead = (await queue.submit(once)).id
@@ -206,7 +211,7 @@ async def test_a_handle_is_found_again_by_its_id(path: Path, autojump_clock: Moc
 # --- what outlives the block ---------------------------------------------------------------------
 
 
-async def test_what_is_not_run_stays_in_the_file(path: Path, autojump_clock: MockClock) -> None:
+async def test_what_is_not_run_stays_in_the_file(path: Place, autojump_clock: MockClock) -> None:
     """A producer leaves at once; the next process runs what it left, delayed tasks included."""
     async with in_file(path, tasks, workers=0) as queue:
         for number in range(5):
@@ -220,7 +225,7 @@ async def test_what_is_not_run_stays_in_the_file(path: Path, autojump_clock: Moc
 
 
 async def test_leaving_waits_for_what_runs_here_and_no_more(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks, workers=1) as queue:
         slow = await queue.submit(rest, 100)
@@ -233,7 +238,7 @@ async def test_leaving_waits_for_what_runs_here_and_no_more(
         assert (await queue.inspector.counts()).ready == 1
 
 
-async def test_a_stop_gives_back_what_did_not_end(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_stop_gives_back_what_did_not_end(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks, workers=2) as queue:
         handles = [await queue.submit(rest, 100) for _ in range(3)]
         await trio.sleep(1)
@@ -250,7 +255,7 @@ async def test_a_stop_gives_back_what_did_not_end(path: Path, autojump_clock: Mo
         assert (first.failures, first.trace().interruptions) == (0, 1)
 
 
-async def test_a_cancelled_block_gives_back_as_well(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_cancelled_block_gives_back_as_well(path: Place, autojump_clock: MockClock) -> None:
     with trio.move_on_after(3):
         async with in_file(path, tasks) as queue:
             for _ in range(5):
@@ -263,7 +268,7 @@ async def test_a_cancelled_block_gives_back_as_well(path: Path, autojump_clock: 
 
 
 async def test_close_refuses_and_what_is_accepted_stays(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks) as queue:
         handle = await queue.submit(double, 1)
@@ -276,7 +281,7 @@ async def test_close_refuses_and_what_is_accepted_stays(
 # --- limits, order, lanes ------------------------------------------------------------------------
 
 
-async def test_a_limit_holds_and_blocks_nobody_else(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_limit_holds_and_blocks_nobody_else(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks, workers=4) as queue:
         for number in range(3):
             await queue.submit(single, number)
@@ -290,14 +295,14 @@ async def test_a_limit_holds_and_blocks_nobody_else(path: Path, autojump_clock: 
 
 
 async def test_handlers_may_wait_for_what_they_submit(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks, workers=2) as queue:
         assert await (await queue.submit(fan_out, 5)).result() == 20
 
 
 async def test_only_the_queues_that_are_asked_for_are_served(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks, queues=["mail"]) as queue:
         other = await queue.submit(double, 1)
@@ -310,7 +315,7 @@ async def test_only_the_queues_that_are_asked_for_are_served(
 
 
 async def test_drain_waits_for_what_others_submit_and_says_if_it_cannot_end(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks) as queue, in_file(path, tasks, workers=0) as producer:
         await producer.submit(rest, 10)
@@ -329,7 +334,7 @@ async def test_drain_waits_for_what_others_submit_and_says_if_it_cannot_end(
 
 
 async def test_what_cannot_be_stored_is_refused_at_the_submit(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     async with in_file(path, tasks) as queue:
         with pytest.raises(InvalidArguments, match="number"):
@@ -337,7 +342,7 @@ async def test_what_cannot_be_stored_is_refused_at_the_submit(
         assert (await queue.inspector.counts()).submitted == 0
 
 
-async def test_what_needs_a_broker_at_hand_says_so(path: Path, autojump_clock: MockClock) -> None:
+async def test_what_needs_a_broker_at_hand_says_so(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks) as queue:
         for call in (
             lambda: queue.submit_nowait(double, 1),
@@ -354,7 +359,7 @@ async def test_what_needs_a_broker_at_hand_says_so(path: Path, autojump_clock: M
         assert (await queue.inspector.counts()).submitted == 0
 
 
-async def test_a_bad_opening_names_what_is_wrong(path: Path) -> None:
+async def test_a_bad_opening_names_what_is_wrong(path: Place) -> None:
     for options, words in (
         ({"broker": f"sqlite:///{path}", "capacity": 5}, "capacity"),
         ({"broker": None, "workers": 0}, "workers"),
@@ -365,8 +370,9 @@ async def test_a_bad_opening_names_what_is_wrong(path: Path) -> None:
                 pass
 
 
-async def test_a_url_opens_a_file(path: Path) -> None:
+async def test_a_url_opens_a_file(tmp_path: Path) -> None:
     """On real clocks and the real thread."""
+    path = tmp_path / "jobs.db"
     async with open_queue(tasks, broker=f"sqlite:///{path}?synchronous=normal") as queue:
         handles = await queue.submit_many([double.bind(n) for n in range(100)])
         assert [await handle.result() for handle in handles] == [2 * n for n in range(100)]
@@ -377,7 +383,7 @@ async def test_a_url_opens_a_file(path: Path) -> None:
 # --- times ---------------------------------------------------------------------------------------
 
 
-async def test_at_is_a_wall_clock_time(path: Path, autojump_clock: MockClock) -> None:
+async def test_at_is_a_wall_clock_time(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks) as queue:
         at = datetime.now(UTC) + timedelta(seconds=100)
         handle = await queue.options(at=at).submit(double, 1)
@@ -385,7 +391,7 @@ async def test_at_is_a_wall_clock_time(path: Path, autojump_clock: MockClock) ->
         assert 95 < trio.current_time() < 105
 
 
-async def test_a_key_is_unique_across_processes(path: Path, autojump_clock: MockClock) -> None:
+async def test_a_key_is_unique_across_processes(path: Place, autojump_clock: MockClock) -> None:
     async with in_file(path, tasks, workers=0) as one, in_file(path, tasks, workers=0) as two:
         first = await one.options(key="k", delay=9).submit(double, 1)
         second = await two.options(key="k").submit(double, 2)
@@ -397,7 +403,7 @@ async def test_a_key_is_unique_across_processes(path: Path, autojump_clock: Mock
 
 
 async def test_the_on_dead_hook_is_told_after_the_letter_is_stored(
-    path: Path, autojump_clock: MockClock
+    path: Place, autojump_clock: MockClock
 ) -> None:
     told: list[DeadLetter] = []
     dying = TaskSet(retry=ONCE, on_dead=told.append)

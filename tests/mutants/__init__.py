@@ -4,10 +4,11 @@ from tests.mutants._broker import BROKER
 from tests.mutants._elsewhere import ELSEWHERE
 from tests.mutants._mutant import LAW_NAMES, PROMISES, Mutant
 from tests.mutants._pool import POOL
+from tests.mutants._redis import REDIS
 from tests.mutants._redis_wire import REDIS_WIRE
 from tests.mutants._rules import RULES
 from tests.mutants._sqlite import SQLITE
 
 __all__ = ["LAW_NAMES", "MUTANTS", "PROMISES", "Mutant"]
 
-MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE, *SQLITE, *REDIS_WIRE)
+MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE, *SQLITE, *REDIS, *REDIS_WIRE)
