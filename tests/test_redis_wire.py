@@ -379,10 +379,11 @@ async def test_nonsense_in_the_middle():
             assert await wire.run(INCR, ()) == 7
 
 
+@pytest.mark.main
 async def test_too_few_replicas(own_redis: Server):
     """The call was done and says so; nobody else is held up meanwhile."""
     replicated = Script("copied", INCR.source, replicated=True)
-    async with wired(own_redis, deadline=0.4, replicas=1) as wire, trio.open_nursery() as nursery:
+    async with wired(own_redis, deadline=2.0, replicas=1) as wire, trio.open_nursery() as nursery:
         ended = trio.Event()
 
         async def publish() -> None:
