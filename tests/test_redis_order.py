@@ -181,6 +181,23 @@ async def test_a_result_has_its_time(
         assert not audit(redis_server, redis_queue, retention=50.0).tasks
 
 
+async def test_what_was_purged_is_forgotten_in_its_time(
+    redis_server: Redis, redis_queue: str, autojump_clock: MockClock
+) -> None:
+    """Though nothing else goes on by which somebody would look."""
+    async with open_virtual(redis_server, redis_queue) as broker:
+        await broker.publish([a_task("1")])
+        [lease] = await broker.claim(room(), 1)
+        await broker.settle([verdict(lease, Move.DIED)])
+        await trio.sleep(100_000)  # noqa: ASYNC116 - virtual seconds
+        await broker.purge("1")
+        audit(redis_server, redis_queue)
+        await trio.sleep(86_300)  # noqa: ASYNC116 - virtual seconds
+        assert await state(broker, "1") is State.PURGED
+        await trio.sleep(20_000)
+        assert await broker.get("1") is None
+
+
 async def state(broker: RedisBroker, task_id: str) -> State:
     task = await broker.get(task_id)
     assert task is not None

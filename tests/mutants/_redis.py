@@ -264,7 +264,7 @@ REDIS: Final = (
         "  sooner = math.min(sooner, now + TOMBSTONE)\n",
         "",
         "life cycle",
-        _MACHINE,
+        ("test_redis_order.py::test_what_was_purged_is_forgotten_in_its_time",),
     ),
     Mutant(
         "a long payload outlives its task",
