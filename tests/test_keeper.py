@@ -50,7 +50,7 @@ async def test_a_lease_that_lasts_longer_than_the_broker_is_away_is_kept(autojum
     keeper = Keeper(cast("RemoteBroker", broker), RECORD, list, lost.append)
     await trio.sleep(1.0)
     keeper.hold(held(LEASE))
-    with trio.move_on_at(100.0):
+    with trio.move_on_after(99.0):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.renew)
             nursery.start_soon(keeper.watch)
