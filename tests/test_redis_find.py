@@ -73,6 +73,7 @@ async def test_more_silent_sentinels_than_an_attempt_has_time_for(
         assert await run_one(address, deadline=1.4) == 1  # half of it is for one attempt
 
 
+@pytest.mark.main
 async def test_no_sentinel_knows_the_master():
     """That is nothing to wait for; unless one of them was not reached, who may know it."""
     async with faked(SENTINEL=b"_\r\n") as one, faked(SENTINEL=b"_\r\n") as other:
@@ -81,7 +82,7 @@ async def test_no_sentinel_knows_the_master():
             await run_one(address)
         address = RedisAddress("sentinel", (("127.0.0.1", 1), *places(one)), service="mine")
         with pytest.raises(BrokerUnavailable, match="none of the sentinels told"):
-            await run_one(address, deadline=0.1)
+            await run_one(address, deadline=0.6)
 
 
 async def test_a_sentinel_that_wants_a_password():
@@ -116,12 +117,13 @@ async def test_a_sentinel_that_is_behind():
             assert await run_one(address) == 1
 
 
+@pytest.mark.main
 async def test_a_failover_that_takes_its_time():
     """All name a replica for a while, until it is the master."""
     async with faked(HELLO=REPLICA) as server, faked(SENTINEL=at(server)) as sentinel:
         address = RedisAddress("sentinel", places(sentinel), service="mine")
         with pytest.raises(BrokerUnavailable, match="which is no master"):
-            await run_one(address, deadline=0.2)
+            await run_one(address, deadline=0.6)
 
         def elected(*_: bytes) -> bytes:
             return HELLO if server.asked["HELLO"] > 3 else REPLICA
@@ -174,22 +176,24 @@ async def test_a_slot_that_has_moved(host: str):
         assert (old.asked["EVALSHA"], new.asked["EVALSHA"]) == (1, 1)
 
 
+@pytest.mark.main
 async def test_a_slot_that_moves_is_waited_for():
     """A half of it is of no use: nobody goes where the other half is."""
     async with faked() as new, faked() as old:
         old.answers["CLUSTER"] = node(slots((0, 16_383, bulk(old.host), old.port)))
         old.answers["EVALSHA"] = error(f"ASK 7 127.0.0.1:{new.port}")
         with pytest.raises(BrokerUnavailable, match="is moving to another node"):
-            await run_one(RedisAddress("cluster", places(old)), deadline=0.1)
+            await run_one(RedisAddress("cluster", places(old)), deadline=0.6)
         assert new.accepted == 0
 
 
+@pytest.mark.main
 async def test_a_slot_of_nobody():
     """A part of the cluster is down."""
     async with faked() as asked:
         asked.answers["CLUSTER"] = node(slots((8, 9, bulk("no"), 1)))
         with pytest.raises(BrokerUnavailable, match="no node of the cluster has the slot 7"):
-            await run_one(RedisAddress("cluster", places(asked)), deadline=0.1)
+            await run_one(RedisAddress("cluster", places(asked)), deadline=0.6)
 
 
 async def test_a_single_server_for_a_cluster(own_redis: Server):
@@ -204,6 +208,7 @@ async def test_a_single_server_for_a_cluster(own_redis: Server):
 # --- one server ----------------------------------------------------------------------------------
 
 
+@pytest.mark.main
 async def test_a_server_and_a_socket_are_where_they_are(own_redis: Server):
     """Nobody is asked."""
     assert await Finder(RedisAddress(hosts=(("there", 1),)), "tq:{a}").find() == ("there", 1)
@@ -212,11 +217,12 @@ async def test_a_server_and_a_socket_are_where_they_are(own_redis: Server):
     assert await run_one(address) == 1
     gone = RedisAddress(path=str(own_redis.address) + "-not")
     with pytest.raises(BrokerUnavailable, match="No such file"):
-        await run_one(gone, deadline=0.1)
+        await run_one(gone, deadline=0.6)
 
 
+@pytest.mark.main
 async def test_a_host_that_nobody_knows():
     """The name's resolution is named."""
     address = RedisAddress(hosts=(("no-such-host.invalid", 6379),))
     with pytest.raises(BrokerUnavailable, match=r"no-such-host\.invalid:6379"):
-        await run_one(address, deadline=0.2)
+        await run_one(address, deadline=0.6)

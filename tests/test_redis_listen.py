@@ -106,10 +106,10 @@ async def test_a_connection_that_dies_without_a_word(own_redis: Server):
 @pytest.mark.main
 async def test_a_server_that_is_away(own_redis: Server):
     """For longer than any call may take: whoever listens goes on trying."""
-    async with proxied(own_redis, deadline=0.1) as (proxy, wire), listening(wire) as heard:
+    async with proxied(own_redis, deadline=0.4) as (proxy, wire), listening(wire) as heard:
         proxy.refuse()
         proxy.reset()
-        await trio.sleep(0.5)
+        await trio.sleep(0.8)
         assert heard.gaps == 1
         proxy.normal()
         await until(lambda: heard.gaps == 2)
@@ -150,11 +150,12 @@ async def test_who_may_not_listen(
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.main
 async def test_a_subscription_that_is_not_answered():
     """The connection is given up, and another one made."""
     async with (
         faked(SUBSCRIBE=SILENCE) as server,
-        wired(server, deadline=0.1) as wire,
+        wired(server, deadline=0.4) as wire,
         trio.open_nursery() as nursery,
     ):
         heard = Heard()

@@ -92,16 +92,16 @@ async def test_a_server_that_wants_to_know_who_comes(own: Certificate, tmp_path:
         known = {"cert": str(other.certificate), "key": str(other.key)}
         await check(replace(at(server, own), **known))
         with pytest.raises((BrokerFailed, BrokerUnavailable), match="certificate required"):
-            await check(at(server, own), deadline=0.3)
+            await check(at(server, own), deadline=0.6)
 
 
 async def test_tls_where_there_is_none(server: TlsServer, own: Certificate):
     """And none where there is. The one server waits for more, the other one leaves."""
     plain = replace(at(server, own), hosts=((server.host, server.port),))
     with pytest.raises(BrokerUnavailable, match="no connection"):
-        await check(plain, deadline=0.3)
+        await check(plain, deadline=0.6)
     with pytest.raises((BrokerFailed, BrokerUnavailable)):
-        await check(replace(at(server, own), tls=False, ca=None), deadline=0.3)
+        await check(replace(at(server, own), tls=False, ca=None), deadline=0.6)
 
 
 async def test_files_that_are_not_there(server: TlsServer, own: Certificate, tmp_path: Path):
