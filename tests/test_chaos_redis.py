@@ -20,7 +20,7 @@ def chaos_redis(directory: Path, *arguments: str):
     return chaos(directory, "redis", "--server", find_server(), *arguments)
 
 
-@pytest.mark.main
+@pytest.mark.network
 def test_a_little_chaos_on_redis_breaks_no_law(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Kills, stops, restarts of the server, and a network that delays, swallows, resets, cuts."""
     run = chaos_redis(tmp_path, "--strikes", "30", "--lease", "0.7")

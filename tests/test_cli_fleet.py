@@ -7,7 +7,7 @@ import pytest
 
 from .workers import Site, kill
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 JOBS = "tests.cli_jobs:rare"
 

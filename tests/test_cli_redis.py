@@ -15,7 +15,7 @@ from tests.redis_server import Redis, Server
 from .test_cli_run import wait_until_noted
 from .workers import JOBS, LEASE, Site, kill
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 
 class RedisSite(Site):

@@ -8,7 +8,7 @@ from tests.redis_client import ReplyError
 from tests.redis_cluster import Cluster, Replicated
 from tests.redis_server import fresh_name
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 INCR = "return redis.call('INCR', KEYS[1] .. ':n')"
 

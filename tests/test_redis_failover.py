@@ -16,7 +16,7 @@ from trioqueue._errors import BrokerFailed, BrokerUnavailable
 from trioqueue.brokers._redis_address import split_redis_url
 from trioqueue.brokers._redis_wire import open_wire
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from trioqueue._patience import patiently
 from trioqueue.brokers._redis_open import open_redis_broker
 from trioqueue.testing.conformance._bench import verdict
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 #: Seconds after which a test is taken to hang; on a machine that has much to do.
 HANGS = 90.0

@@ -15,7 +15,7 @@ from trioqueue.brokers._redis_address import split_redis_url
 from trioqueue.brokers._redis_line import Script
 from trioqueue.brokers._redis_wire import open_wire
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 #: Seconds after which a test is taken to hang; on a machine that has much to do.
 HANGS = 60.0

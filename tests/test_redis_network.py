@@ -87,7 +87,7 @@ async def results(handles: list[Handle[int]]) -> list[int]:
 # --- while they work -----------------------------------------------------------------------------
 
 
-@pytest.mark.main
+@pytest.mark.network
 @pytest.mark.parametrize("seconds", [0.7, 3.0])
 async def test_a_server_that_is_away_for_a_while(own_redis: Server, seconds: float):
     """Handlers run on, as their leases last; what they did is told later; nothing is done twice."""
@@ -105,7 +105,7 @@ async def test_a_server_that_is_away_for_a_while(own_redis: Server, seconds: flo
     assert set(runs.values()) == {1}, runs.most_common(3)
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_handler_may_end_while_the_server_is_away(own_redis: Server):
     """Its end is kept and told when the server is back, within the lease: it does not run again."""
     async with world(own_redis) as proxy, workers(proxy, own_redis) as queue:
@@ -121,7 +121,7 @@ async def test_a_handler_may_end_while_the_server_is_away(own_redis: Server):
     assert runs == {1: 1}
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_lease_that_cannot_be_renewed(own_redis: Server):
     """Its handler is cancelled, and the task runs again when the server is back."""
     async with (
@@ -142,7 +142,7 @@ async def test_a_lease_that_cannot_be_renewed(own_redis: Server):
     assert [entry.name for entry in history].count("lost") == 1
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_server_that_is_silent_and_comes_back(own_redis: Server):
     """Stopped in the middle of a load: connections are open and nothing is answered."""
     async with world(own_redis) as proxy, workers(proxy, own_redis, deadline=0.6) as queue:
@@ -155,7 +155,7 @@ async def test_a_server_that_is_silent_and_comes_back(own_redis: Server):
     assert set(runs.values()) == {1}, runs.most_common(3)
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_server_that_restarts(start_redis: Callable[..., Server]):
     """Killed twice and started again with its append-only file, which it has to load first."""
     server = start_redis(appendonly="yes", appendfsync="always")
@@ -170,7 +170,7 @@ async def test_a_server_that_restarts(start_redis: Callable[..., Server]):
     assert set(runs.values()) == {1}, runs.most_common(3)
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_every_connection_is_killed_again_and_again(own_redis: Server):
     """More often than a pool of coredis has places; each loses what is on its way."""
     async with world(own_redis) as proxy, workers(proxy, own_redis) as queue:
@@ -190,7 +190,7 @@ def _kill_all(server: Server) -> None:
             client.call("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_replies_that_are_lost(own_redis: Server):
     """Every fifth request is carried out and its connection cut: the repeat finds it done."""
     async with world(own_redis) as proxy, workers(proxy, own_redis) as queue:
@@ -221,7 +221,7 @@ async def leave(_: Queue, proxy: TcpProxy) -> None:
     raise KeyError("the block is left by an error")
 
 
-@pytest.mark.main
+@pytest.mark.network
 @pytest.mark.parametrize("stop", [shut_down, leave])
 async def test_a_stop_while_the_server_is_away(
     own_redis: Server,
@@ -242,7 +242,7 @@ async def test_a_stop_while_the_server_is_away(
     assert "could not be told: it will run again" in caplog.text
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_stop_by_cancellation_gives_back_at_once(own_redis: Server):
     """All that is around the queue is cancelled: what ran is ready for others, without a wait."""
     async with world(own_redis) as proxy:
@@ -259,7 +259,7 @@ async def test_a_stop_by_cancellation_gives_back_at_once(own_redis: Server):
     assert ends == {"cancelled": 1}
 
 
-@pytest.mark.main
+@pytest.mark.network
 @pytest.mark.parametrize("outer", [False, True], ids=["claim", "all"])
 async def test_a_claim_that_is_cancelled_in_flight(own_redis: Server, outer: bool):
     """Its reply comes late, for nobody: the tasks are ready at once, and not after their lease.
@@ -298,7 +298,7 @@ async def _running(broker: RedisBroker, number: int) -> None:
         await trio.sleep(0.01)
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_claim_whose_reply_was_lost_for_good(own_redis: Server):
     """The next claim brings what it took: nobody waits for a lease of nobody to expire."""
     async with world(own_redis) as proxy:

@@ -11,7 +11,7 @@ from tests.redis_program import free_port
 from tests.redis_server import Server, fresh_name
 from trioqueue._errors import BrokerFailed, BrokerUnavailable
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 
 def others(cluster: Cluster, node: Server) -> list[Server]:

@@ -70,7 +70,7 @@ async def test_callers_that_leave(own_redis: Server) -> None:
         assert clients(own_redis) == 1
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_calls_without_an_answer(own_redis: Server) -> None:
     """Each gives its connection up, as nothing will ever come on it, or for another one."""
     async with (
@@ -92,7 +92,7 @@ async def test_calls_without_an_answer(own_redis: Server) -> None:
         assert descriptors() <= before
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_connections_that_are_killed(own_redis: Server) -> None:
     """Those of calls that are on their way, and the one that listens, by the server."""
     async with lined(own_redis.url()) as line, listening(line) as ears:
@@ -113,7 +113,7 @@ def kill_all(server: Server) -> None:
         server.call("CLIENT", "KILL", "TYPE", kind, "SKIPME", "YES")
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_connections_that_are_given_up_while_they_are_made(own_redis: Server) -> None:
     """In each moment of it: nobody accepts it, or nobody answers, or nobody waits for it."""
     async with open_proxy(own_redis.host, own_redis.port) as proxy:
@@ -141,7 +141,7 @@ async def test_connections_that_are_given_up_while_they_are_made(own_redis: Serv
             assert await line.run(INCR, []) == 1
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_deadline_is_the_time_that_all_of_it_takes(own_redis: Server) -> None:
     """Of callers at once, when the server is stopped: they do not wait one after the other."""
     async with lined(own_redis.url(), deadline=0.3) as line:
