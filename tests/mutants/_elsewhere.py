@@ -94,8 +94,8 @@ ELSEWHERE: Final = (
     Mutant(
         "leases are renewed too late",
         "_keeper.py",
-        "await trio.sleep(self._broker.lease / 3)",
-        "await trio.sleep(self._broker.lease * 2)",
+        "await trio.sleep_until(began + self._broker.lease / 3)",
+        "await trio.sleep_until(began + self._broker.lease * 2)",
         "no orphan",
         ("test_feed.py::test_a_lease_is_renewed_for_as_long_as_it_takes",),
     ),
