@@ -56,7 +56,8 @@ async def open_redis_broker(
     included; then it is a `BrokerUnavailable`.
 
     Raises `InvalidTask` for a value that cannot be, and `BrokerFailed` or `BrokerUnavailable` if
-    the server cannot be used. Neither half of the block takes longer than the timeout.
+    the server cannot be used. Entering takes no longer than the timeout; leaving
+    up to 5 seconds, to give back what was claimed for nobody.
     """
     where = address if isinstance(address, RedisAddress) else parse_redis_address(address)
     _check_options(queue, max_losses, capacity, full, replicas)

@@ -16,9 +16,7 @@ class Has(StrEnum):
 
     LOCAL = "local"  #: it is in the same process: every verb at once (``*_nowait``), ``close()``
     BOUNDED = "bounded"  #: it has bounds: opened with ``capacity=``, ``dead_capacity=``
-    UNDONE = (
-        "undone"  #: a cancelled publish, claim or replay changed nothing: no network
-    )
+    UNDONE = "undone"  #: a cancelled publish, claim or replay changed nothing: no network
     QUEUES = "queues"  #: ``open_queue(broker=...)`` takes it
     REMOTE = "remote"  #: it is a `RemoteBroker`
     SHARED = "shared"  #: several openings of one store, which outlives them
