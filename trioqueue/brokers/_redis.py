@@ -442,7 +442,7 @@ class RedisBroker(RedisInspector):
         except BrokerUnavailable:
             logger.debug("a call could not be passed on: it is made up for by the next look")
 
-    async def serve(self) -> None:
+    async def live(self) -> None:
         """All that goes on in the background, until cancelled."""
         async with open_bare_nursery() as nursery:
             nursery.start_soon(self._line.listen, self.on_message, self.on_gap)
@@ -470,7 +470,7 @@ async def serve_line(line: Line, setting: calls.Setting) -> AsyncGenerator[Redis
     """The broker behind a line, for as long as the block lasts."""
     async with open_bare_nursery() as nursery:
         broker = RedisBroker(line, setting, nursery)
-        nursery.start_soon(broker.serve)
+        nursery.start_soon(broker.live)
         try:
             yield broker
         finally:
