@@ -51,7 +51,7 @@ def passed(
     return numbers(run.stdout)
 
 
-@pytest.mark.main
+@pytest.mark.network
 def test_a_little_chaos_breaks_no_law(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Kills, stops beyond the lease, and requests to stop, of workers and of a producer."""
     run = chaos(tmp_path, "--strikes", "25", "--lease", "0.6")
@@ -85,7 +85,7 @@ def found_out(directory: Path, mutant: str, strikes: int) -> set[str]:
     return set(re.findall(r"^  ([\w-]+): ", run.stdout, re.M))
 
 
-@pytest.mark.main
+@pytest.mark.network
 @pytest.mark.parametrize(
     ("mutant", "rule"), [("SettlesFirst", "lost"), ("SettlesNothing", "resurrected")]
 )

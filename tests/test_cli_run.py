@@ -14,7 +14,7 @@ import pytest
 from .command import MODULE, PATIENCE, environment
 from .workers import JOBS, Site, Workers, is_alive, kill
 
-pytestmark = pytest.mark.main
+pytestmark = pytest.mark.network
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ SERVERS = {
 UNWRITABLE = {"full", "lonely"}
 
 
-@pytest.mark.main
+@pytest.mark.network
 @pytest.mark.parametrize("case", SERVERS)
 async def test_how_a_server_is_set_up_is_found(case: str, start_redis: Callable[..., Server]):
     """By what it says of itself, and by trying."""
@@ -85,7 +85,7 @@ async def test_how_a_server_is_set_up_is_found(case: str, start_redis: Callable[
     assert {name: str(level) for name, level in bad(findings).items()} == expected | also
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_member_of_a_cluster_is_told(start_redis: Callable[..., Server]):
     """Whoever names it as a server of its own is told of the other URL."""
     findings = await find(start_redis(cluster_enabled="yes").url("q"))
@@ -140,7 +140,7 @@ def guarded() -> Any:
         yield server
 
 
-@pytest.mark.main
+@pytest.mark.network
 @pytest.mark.parametrize("case", USERS)
 async def test_what_a_user_may_not_do_is_found(
     case: str, guarded: Server, monkeypatch: pytest.MonkeyPatch
@@ -174,7 +174,7 @@ NO_COMMANDS = {
 }
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_cluster_is_found(redis_cluster: Cluster, redis_queue: str):
     """Whichever node is named, the one that has our slot is looked at."""
     findings = await find(redis_cluster.url(redis_queue))
@@ -184,7 +184,7 @@ async def test_a_cluster_is_found(redis_cluster: Cluster, redis_queue: str):
     assert bad(findings) == {"persistence": Level.WARNING, "replicas": Level.WARNING}
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_sentinels_and_a_replica_are_found(redis_replicated: Replicated):
     """One sentinel is too few; what a failover loses is said, and how to lose less."""
     findings = await find(redis_replicated.url("q"))
@@ -196,7 +196,7 @@ async def test_sentinels_and_a_replica_are_found(redis_replicated: Replicated):
     assert findings["role"].level is Level.PROBLEM
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_what_is_not_there_is_a_problem_and_not_an_error(start_redis: Callable[..., Server]):
     """No server, a wrong password: the one line that can be said."""
     server = start_redis(requirepass="hush")

@@ -44,7 +44,7 @@ async def run_one(address: RedisAddress, *, deadline: float = HANGS) -> int:
 # --- sentinels -----------------------------------------------------------------------------------
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_the_first_sentinel_that_answers():
     """One is not there, one is silent, one is loading, one knows no such master."""
     async with AsyncExitStack() as stack:
@@ -59,7 +59,7 @@ async def test_the_first_sentinel_that_answers():
         assert knows.words[-1] == [b"SENTINEL", ASK.encode(), b"mine"]
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_more_silent_sentinels_than_an_attempt_has_time_for(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -73,7 +73,7 @@ async def test_more_silent_sentinels_than_an_attempt_has_time_for(
         assert await run_one(address, deadline=1.4) == 1  # half of it is for one attempt
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_no_sentinel_knows_the_master():
     """That is nothing to wait for; unless one of them was not reached, who may know it."""
     async with faked(SENTINEL=b"_\r\n") as one, faked(SENTINEL=b"_\r\n") as other:
@@ -117,7 +117,7 @@ async def test_a_sentinel_that_is_behind():
             assert await run_one(address) == 1
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_failover_that_takes_its_time():
     """All name a replica for a while, until it is the master."""
     async with faked(HELLO=REPLICA) as server, faked(SENTINEL=at(server)) as sentinel:
@@ -176,7 +176,7 @@ async def test_a_slot_that_has_moved(host: str):
         assert (old.asked["EVALSHA"], new.asked["EVALSHA"]) == (1, 1)
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_slot_that_moves_is_waited_for():
     """A half of it is of no use: nobody goes where the other half is."""
     async with faked() as new, faked() as old:
@@ -187,7 +187,7 @@ async def test_a_slot_that_moves_is_waited_for():
         assert new.accepted == 0
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_slot_of_nobody():
     """A part of the cluster is down."""
     async with faked() as asked:
@@ -208,7 +208,7 @@ async def test_a_single_server_for_a_cluster(own_redis: Server):
 # --- one server ----------------------------------------------------------------------------------
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_server_and_a_socket_are_where_they_are(own_redis: Server):
     """Nobody is asked."""
     assert await Finder(RedisAddress(hosts=(("there", 1),)), "tq:{a}").find() == ("there", 1)
@@ -220,7 +220,7 @@ async def test_a_server_and_a_socket_are_where_they_are(own_redis: Server):
         await run_one(gone, deadline=0.6)
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_host_that_nobody_knows():
     """The name's resolution is named."""
     address = RedisAddress(hosts=(("no-such-host.invalid", 6379),))

@@ -95,7 +95,7 @@ async def test_a_script_may_be_forgotten(own_redis: Server):
             own_redis.call("SCRIPT", "FLUSH")
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_much_at_once(own_redis: Server):
     """More than any buffer of the way takes, in both directions, while others ask as well."""
     args = [b"x" * 700] * 20_000
@@ -119,7 +119,7 @@ async def test_who_we_are(own_redis: Server):
         assert counted(own_redis) == 0, "it was written to another database"
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_calls_leave_nothing_behind(own_redis: Server):
     """Nothing grows with the number of calls, those that are cancelled included."""
     async with wired(own_redis) as wire:
@@ -142,7 +142,7 @@ async def _call_often(wire: Wire, times: int) -> None:
 # --- a bad way -----------------------------------------------------------------------------------
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_nobody_is_there(own_redis: Server):
     """It is tried until the deadline, and the error says what happened, and that nothing did."""
     async with proxied(own_redis, deadline=0.3) as (proxy, wire):
@@ -181,7 +181,7 @@ async def test_what_must_not_be_done_twice_is_not(own_redis: Server):
         assert await wire.run(ONCE, ()) == 2
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_silence_is_not_waited_out(own_redis: Server):
     """A connection that has died without a word is given up in time for another one."""
     async with proxied(own_redis, deadline=1.0) as (proxy, wire):
@@ -226,7 +226,7 @@ async def test_a_slow_way_is_no_silence(autojump_clock: MockClock, stops: bool):
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_server_that_is_stopped(own_redis: Server):
     """All calls end by the deadline, whatever was before; afterwards the line works again."""
     async with proxied(own_redis, deadline=0.4) as (proxy, wire):
@@ -244,7 +244,7 @@ def _ping(wire: Wire) -> Callable[[], Any]:
     return partial(wire.ask, "PING")
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_five_hundred_at_once_connect_once(own_redis: Server):
     """When the connection is gone; and when there is nobody there, nearly as few try in vain."""
     async with proxied(own_redis) as (proxy, wire):
@@ -333,7 +333,7 @@ async def test_a_wrong_password(start_redis: Callable[..., Server]):
         assert await wire.run(INCR, ()) == 1
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_a_user_who_may_only_do_what_is_documented(start_redis: Callable[..., Server]):
     """All that the line itself sends is allowed: scripts, messages, waits for replicas."""
     rights = "~tq:{line}* &tq:{line}* +@all -@admin -@dangerous +info"
@@ -388,7 +388,7 @@ async def test_nonsense_in_the_middle():
             assert await wire.run(INCR, ()) == 7
 
 
-@pytest.mark.main
+@pytest.mark.network
 async def test_too_few_replicas(own_redis: Server):
     """The call was done and says so; nobody else is held up meanwhile."""
     replicated = Script("copied", INCR.source, replicated=True)
