@@ -133,3 +133,35 @@ class UnknownTask(TaskError):
 
 class LeaseLost(TaskError):
     """This worker does not hold the task any more: what it wrote was refused."""
+
+
+# --- what several brokers say alike --------------------------------------------------------------
+
+
+def queue_closed() -> QueueClosed:
+    """To whoever submits to a queue that was closed."""
+    return QueueClosed("the queue is closed: it accepts no new tasks")
+
+
+def unknown_task(task_id: str) -> UnknownTask:
+    """To whoever asks for a task that is not there."""
+    text = f"no task {task_id!r} is known: never accepted, or ended too long ago"
+    return UnknownTask(text, task_id)
+
+
+def no_dead_letter(task_id: str) -> UnknownTask:
+    """To whoever would replay or purge what is no dead letter."""
+    return UnknownTask(f"no dead letter has the id {task_id!r}", task_id)
+
+
+def key_taken(task_id: str, key: str) -> KeyTaken:
+    """To whoever would replay a dead letter whose key is held."""
+    return KeyTaken(f"dead letter {task_id} was not replayed: a live task holds its key {key!r}")
+
+
+def queue_paused(queue: str, task_id: str, type: str) -> QueuePaused:
+    """To whoever waits for the end of all: why that does not come."""
+    return QueuePaused(
+        f"queue {queue!r} is paused and holds tasks (task {task_id}, {type}): "
+        "resume it before draining, or use shutdown()"
+    )

@@ -20,7 +20,7 @@ from ._checks import (
     check_name,
     check_seconds,
 )
-from ._errors import InvalidTask, NotRegistered, UnknownTask, WouldDeadlock, WrongRun
+from ._errors import InvalidTask, NotRegistered, WouldDeadlock, WrongRun, unknown_task
 from ._events import Observer
 from ._handle import Handle
 from ._ki import protected
@@ -241,8 +241,7 @@ class Queue:
         """
         task = self._broker.find(check_name("task_id", task_id))
         if task is None:
-            msg = f"no task {task_id!r} is known: never accepted, or ended too long ago"
-            raise UnknownTask(msg, task_id)
+            raise unknown_task(task_id)
         return Handle(self, task)
 
     async def _wait_settled(self, task: Task) -> None:

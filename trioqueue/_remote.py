@@ -6,12 +6,12 @@ import os
 import platform
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, final
 
 import trio
 
 from ._broker import Codec, Feed, Inspector, RemoteBroker, WorkerRecord
-from ._errors import HandedBack, QueueClosed
+from ._errors import HandedBack, QueueClosed, queue_closed
 from ._events import Emitter
 from ._feed import RemoteFeed
 from ._ki import protected
@@ -19,8 +19,6 @@ from ._letters import Unfinished, unfinished
 from ._model import NO_KWARGS, TERMINAL, ErrorRecord, Options, Outcome, OutcomeKind, Task
 from ._registry import TaskType
 from ._until import Ended, Until
-
-_CLOSED: Final = "the queue is closed: it accepts no new tasks"
 
 
 def _fleet_limits(types: Mapping[str, TaskType[..., Any]]) -> dict[str, int]:
@@ -89,7 +87,7 @@ class Remote:
         for task in tasks:
             task.payload = self._codec.encode_arguments(task.type, task.args, task.kwargs)
         if self._open.ended:
-            raise QueueClosed(_CLOSED)
+            raise queue_closed()
         accepted = await self._broker.publish(tasks, self._is_closed)
         for task in tasks:
             # A handle may be kept for long, and the broker has them.
@@ -101,7 +99,7 @@ class Remote:
         try:
             return await self._open.run(lambda: self._broker.replay(task_id))
         except Ended:
-            raise QueueClosed(_CLOSED) from None
+            raise queue_closed() from None
 
     def _is_closed(self) -> bool:
         return self._open.ended

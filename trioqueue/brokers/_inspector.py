@@ -8,7 +8,7 @@ from itertools import chain
 import trio
 
 from .._broker import Counts
-from .._errors import KeyTaken, QueueClosed, QueuePaused, UnknownTask
+from .._errors import key_taken, no_dead_letter, queue_closed, queue_paused
 from .._ki import protected
 from .._letters import DeadLetter, Unfinished, dead_letter, unfinished
 from .._model import (
@@ -22,8 +22,7 @@ from .._model import (
     Task,
     Trail,
 )
-from ._room import CLOSED
-from ._table import Table, paused_message
+from ._table import Table
 
 
 @protected
@@ -54,7 +53,7 @@ class TableInspector(Table):
             queue = task.options.queue
             if task.type in types and (queues is None or queue in queues):
                 if task.state is not State.RUNNING and self._is_paused(queue):
-                    raise QueuePaused(paused_message(task))
+                    raise queue_paused(task.options.queue, task.id, task.type)
                 drained = False
         return drained
 
@@ -179,18 +178,16 @@ class TableInspector(Table):
     def _replayable(self, task_id: str) -> Task:
         """The dead task of this id, if it may live again now."""
         if self._closed:
-            raise QueueClosed(CLOSED)
+            raise queue_closed()
         task = self._letter(task_id)
         key = task.options.key
         if key is not None and (task.options.queue, key) in self._keys:
-            msg = f"dead letter {task_id} was not replayed: a live task holds its key {key!r}"
-            raise KeyTaken(msg)
+            raise key_taken(task_id, key)
         return task
 
     def _letter(self, task_id: str) -> Task:
         if task_id not in self._dead:
-            msg = f"no dead letter has the id {task_id!r}"
-            raise UnknownTask(msg, task_id)
+            raise no_dead_letter(task_id)
         return self._dead[task_id]
 
     def purge(self, task_id: str) -> None:

@@ -16,7 +16,7 @@ from trio.lowlevel import enable_ki_protection
 
 from .._broker import Admits, Consumer, Feed
 from .._deadlock import RoomWait, Waiting
-from .._errors import InvalidTask, QueueClosed, QueuePaused, UnknownTask
+from .._errors import InvalidTask, UnknownTask, queue_closed, queue_paused
 from .._ki import protected
 from .._model import (
     ERRORS_KEPT,
@@ -33,8 +33,7 @@ from .._model import (
 )
 from .._nursery import open_bare_nursery
 from ._inspector import TableInspector
-from ._room import CLOSED, Room
-from ._table import paused_message
+from ._room import Room
 from ._view import MemoryInspector
 
 # As constants: an attribute of an Enum class costs four times as much to look up. On the way that
@@ -68,7 +67,7 @@ class MemoryBroker(TableInspector):
         """See `Broker`. The checkpoint comes first: after the effect nothing can raise."""
         await trio.lowlevel.checkpoint()
         if closed is not None and closed():
-            raise QueueClosed(CLOSED)
+            raise queue_closed()
         room, places = self._request(tasks)
         if places and (room.queued or not room.fits(places)):
             await room.take(places)
@@ -91,7 +90,7 @@ class MemoryBroker(TableInspector):
     def _request(self, tasks: Sequence[Task]) -> tuple[Room, int]:
         """The room that the tasks need, and how many places; an error if that can never be."""
         if self._closed:
-            raise QueueClosed(CLOSED)
+            raise queue_closed()
         room = self._room_for(tasks)
         places = len(tasks)
         if room.queued or not room.fits(places):
@@ -402,7 +401,7 @@ class MemoryBroker(TableInspector):
         while self._room.used or self._delayed.used:
             stuck = self._stuck()
             if stuck is not None:
-                raise QueuePaused(paused_message(stuck))
+                raise queue_paused(stuck.options.queue, stuck.id, stuck.type)
             if self._drained is None or self._drained.is_set():
                 self._drained = trio.Event()
             await self._drained.wait()

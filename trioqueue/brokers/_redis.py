@@ -7,7 +7,6 @@ to be cancelled.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,7 +16,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._broker import WorkerRecord
-from .._errors import BrokerUnavailable, InvalidTask, QueueClosed, QueueFull
+from .._errors import BrokerUnavailable, InvalidTask, QueueFull, queue_closed
 from .._events import logger
 from .._ki import protected
 from .._model import (
@@ -37,10 +36,8 @@ from ._redis_inspector import Made, RedisInspector, listed
 from ._redis_line import Arg, Line
 from ._redis_rows import Numbers, claimed, pack_settlements, pack_tasks, seconds, snapshot
 from ._redis_waits import Ends, Stands
-from ._stored import encode_worker, note_error, refresh
+from ._stored import Raised, encode_worker, note_error
 
-#: Exceptions kept of handlers that failed here, without tracebacks: for those who ask soon.
-_RAISED_KEPT: Final = 256
 #: Tasks in one publish: the server does nothing else meanwhile, for some 10 us each.
 MOST_PUBLISHED: Final = 10_000
 #: Seconds that giving back what was claimed for nobody may take when the block is left.
@@ -70,8 +67,7 @@ class RedisBroker(RedisInspector):
         self._alarm_set = trio.Event()
         self._loose = 0  # claims under way, or taken for nobody and not given back yet
         self._tied = trio.Event()
-        # {id: what its handler raised here}, of the last ones: for the cause of a TaskFailed.
-        self._raised: OrderedDict[str, BaseException] = OrderedDict()
+        self._raised = Raised()
 
     # --- producers --------------------------------------------------------------------------------
 
@@ -84,7 +80,7 @@ class RedisBroker(RedisInspector):
         """
         args = self._publish_args(tasks)
         if closed is not None and closed():
-            raise QueueClosed(_CLOSED)
+            raise queue_closed()
         if not tasks:
             await trio.lowlevel.checkpoint()
             return []
@@ -109,7 +105,7 @@ class RedisBroker(RedisInspector):
     ) -> Sequence[Task]:
         while True:
             if closed is not None and closed():
-                raise QueueClosed(_CLOSED)
+                raise queue_closed()
             room = self._room.listen()
             accepted = await accepting()
             if accepted is not None:
@@ -163,9 +159,7 @@ class RedisBroker(RedisInspector):
         if task.state in TERMINAL and task.state is not State.DEAD:  # which may be replayed
             await trio.lowlevel.checkpoint()
             return
-        refresh(task, await self._ends.wait(task.id))
-        if task.outcome is not None:
-            task.outcome.exception = self._raised.get(task.id)
+        self._raised.refresh(task, await self._ends.wait(task.id))
 
     async def _ask_ended(self, ids: Sequence[str]) -> tuple[float, Sequence[Any]]:
         answers, now = await self._ask(calls.ENDED, *listed(ids))
@@ -358,10 +352,7 @@ class RedisBroker(RedisInspector):
                 task.trace().died_at = at
             else:
                 task.payload = None
-            if outcome.exception is not None:
-                self._raised[task.id] = outcome.exception
-                if len(self._raised) > _RAISED_KEPT:
-                    self._raised.popitem(last=False)
+            self._raised.note(task, outcome)
         waits = move in {Move.RETRIED, Move.SNOOZED}
         delay = settlement.delay if waits else None
         if self.events.observers:
@@ -450,7 +441,6 @@ class RedisBroker(RedisInspector):
             nursery.start_soon(self.run_alarms)
 
 
-_CLOSED: Final = "the queue is closed: it accepts no new tasks"
 _AFTER: Final = {
     Move.SUCCEEDED: State.SUCCEEDED,
     Move.DIED: State.DEAD,

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, final
 import trio
 
 from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
-from .._errors import KeyTaken, QueuePaused, UnknownTask
+from .._errors import key_taken, no_dead_letter, queue_paused, unknown_task
 from .._events import Emitter, logger
 from .._ki import protected
 from .._letters import DeadLetter, dead_letter
@@ -17,9 +17,9 @@ from .._model import Lease, Move, State, Task
 from .._patience import patiently
 from . import _redis_calls as calls
 from ._redis_line import Arg, Line, Script
-from ._redis_rows import STATES, history, names_in, seconds, snapshot
+from ._redis_rows import history, names_in, seconds, snapshot
 from ._redis_waits import Bell
-from ._stored import decode_worker
+from ._stored import STATES, decode_worker
 
 T = TypeVar("T")
 #: Dead letters read in one call.
@@ -194,14 +194,10 @@ class RedisInspector:
             room = self._room.listen()
             code, task = await self._do(calls.REPLAY, args, self._replayed)
             if code == 0:
-                raise UnknownTask(_no_letter(task_id), task_id)
+                raise no_dead_letter(task_id)
             assert task is not None or code == 3
-            if code == 2 and task is not None:
-                msg = (
-                    f"dead letter {task_id} was not replayed: a live task holds its key "
-                    f"{task.options.key!r}"
-                )
-                raise KeyTaken(msg)
+            if code == 2 and task is not None and task.options.key is not None:
+                raise key_taken(task_id, task.options.key)
             if task is not None:
                 return task
             with trio.move_on_after(self._setting.poll):
@@ -215,7 +211,7 @@ class RedisInspector:
     async def purge(self, task_id: str) -> None:
         """See `Inspector`. `BrokerUnavailable`: done or not, and not again by itself."""
         if not await self._do(calls.PURGE, (task_id,), self._did):
-            raise UnknownTask(_no_letter(task_id), task_id)
+            raise no_dead_letter(task_id)
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -332,8 +328,7 @@ class RedisInspector:
         """See `Inspector`."""
         _, record = await self._ask(calls.LOOK, task_id)
         if not record:
-            msg = f"no task {task_id!r} is known: never accepted, or ended too long ago"
-            raise UnknownTask(msg, task_id)
+            raise unknown_task(task_id)
         return history(record)
 
     # --- the end of all ---------------------------------------------------------------------------
@@ -358,11 +353,7 @@ class RedisInspector:
         if paused:
             lane, task_id = paused
             queue, type_ = names_in(lane.decode())
-            msg = (
-                f"queue {queue!r} is paused and holds tasks (task {task_id.decode()}, {type_}): "
-                "resume it before draining, or use shutdown()"
-            )
-            raise QueuePaused(msg)
+            raise queue_paused(queue, task_id.decode(), type_)
         return not open_
 
 
@@ -370,7 +361,3 @@ _VANISHED: Final = (
     "task %s is lost: the server has nothing of it any more but its place in the queue. Was it "
     "evicted (see maxmemory-policy), or deleted by hand?"
 )
-
-
-def _no_letter(task_id: str) -> str:
-    return f"no dead letter has the id {task_id!r}"

@@ -24,6 +24,7 @@ from .._model import (
 )
 from ._redis_line import Arg
 from ._stored import (
+    STATES,
     UNSTORED,
     decode_for_people,
     encode_errors,
@@ -37,21 +38,6 @@ _pack: Final = msgspec.msgpack.Encoder().encode
 
 #: Between the parts of a lane's name.
 SEPARATOR: Final = "\x1f"
-#: How a state is written: its index in here.
-STATES: Final = (
-    State.SCHEDULED,
-    State.READY,
-    State.RUNNING,
-    State.DEAD,
-    State.SUCCEEDED,
-    State.CANCELLED,
-    State.EXPIRED,
-    State.HANDED_BACK,
-    State.PURGED,
-    State.EVICTED,
-)
-
-
 #: Three centuries are for ever: more microseconds a double does not count.
 _FOR_EVER: Final = 9e9
 

@@ -11,7 +11,7 @@ from typing import Any, Final, final
 
 import trio
 
-from .._errors import BrokerFailed, UnknownTask
+from .._errors import BrokerFailed, unknown_task
 from .._ki import protected
 from .._model import Task
 from .._patience import patiently
@@ -178,8 +178,7 @@ class Ends:
             return
         for task_id, answer in zip(ids, answers, strict=True):
             if answer == 1:
-                text = f"no task {task_id!r} is known: never accepted, or ended too long ago"
-                self._deliver(task_id, None, UnknownTask(text, task_id))
+                self._deliver(task_id, None, unknown_task(task_id))
             elif answer != 0:
                 self._deliver(task_id, answer, None, self._keep_since(now))
 

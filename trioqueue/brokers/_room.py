@@ -8,10 +8,8 @@ from typing import Final, final
 
 import trio
 
-from .._errors import QueueClosed
+from .._errors import queue_closed
 from .._ki import protected
-
-CLOSED: Final = "the queue is closed: it accepts no new tasks"
 
 
 @final
@@ -119,7 +117,7 @@ class Room:
             raise
         if self.closed:
             self._leave(waiter)
-            raise QueueClosed(CLOSED)
+            raise queue_closed()
 
     def close(self) -> None:
         """Wake everybody who waits with `QueueClosed`."""

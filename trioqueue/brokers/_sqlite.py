@@ -40,7 +40,7 @@ from ._sqlite_jobs import READY, SETTLED, Job, Probe, Wait
 from ._sqlite_path import check_path
 from ._sqlite_settle import Settled, settle
 from ._sqlite_tx import Setting
-from ._stored import note_error, refresh
+from ._stored import note_error
 
 if TYPE_CHECKING:
     from ._sqlite_engine import Engine
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 #: The part of a lease by which its holder believes it to be shorter: so that a handler is cancelled
 #: before anybody else may have the task.
 _MARGIN: Final = 0.05
-#: Exceptions kept of handlers that failed here, without tracebacks: for those who ask soon.
-_RAISED_KEPT: Final = 256
 
 
 @final
@@ -85,13 +83,7 @@ class SqliteBroker(SqliteInspector):
             await trio.lowlevel.checkpoint()
             return
         run = partial(look.get_ended, task_id=task.id)
-        await self._desk.wait(Wait(SETTLED, run, partial(self._refresh, task), task.id))
-
-    def _refresh(self, task: Task, stored: Task) -> None:
-        """Make ``task`` what the stored one is, with what its handler raised, if that was here."""
-        refresh(task, stored)
-        if task.outcome is not None:
-            task.outcome.exception = self._raised.get(task.id)
+        await self._desk.wait(Wait(SETTLED, run, partial(self._raised.refresh, task), task.id))
 
     # --- workers ----------------------------------------------------------------------------------
 
@@ -167,10 +159,8 @@ class SqliteBroker(SqliteInspector):
             lease.settled = outcome
             attempt = task.attempt
             _apply(task, settlement, ended)
-            if outcome.exception is not None and task.state in TERMINAL:
-                self._raised[task.id] = outcome.exception
-                if len(self._raised) > _RAISED_KEPT:
-                    self._raised.popitem(last=False)
+            if task.state in TERMINAL:
+                self._raised.note(task, outcome)
             if self.events.observers:
                 self._tell_settled(settlement, ended, attempt)
         return [ended.kept for ended in settled]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -17,6 +16,7 @@ from . import _sqlite_operate as operate
 from ._sqlite_jobs import DRAINED, Job, Wait
 from ._sqlite_tend import Happened
 from ._sqlite_tx import Setting
+from ._stored import Raised
 
 
 class Desk(Protocol):
@@ -38,8 +38,7 @@ class SqliteInspector:
         self.lease: Final = setting.lease
         self._clocks = setting.clocks
         self._held: dict[int, Lease] = {}  # {seq: the lease that is held here}
-        # {id: what its handler raised here}, of the last ones: for the cause of a TaskFailed.
-        self._raised: OrderedDict[str, BaseException] = OrderedDict()
+        self._raised = Raised()
         self._on_cancel: Callable[[Lease], object] | None = None
         self._on_dead: Callable[[Task], object] | None = None
         self._limits: Mapping[str, int] = {}  # replaced whole: the thread looks into it

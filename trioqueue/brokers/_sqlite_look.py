@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, final
 
 from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
-from .._errors import QueuePaused, UnknownTask
+from .._errors import queue_paused, unknown_task
 from .._letters import DeadLetter, dead_letter
 from .._model import Move, State, Task
 from ._sqlite_db import Database, Execute
@@ -45,7 +45,7 @@ def get_ended(look: Look, task_id: str) -> Task | None:
     """The task of this id if it has ended, ``None`` if it is open. Raises `UnknownTask`."""
     task = get(look, task_id)
     if task is None:
-        raise UnknownTask(_unknown(task_id), task_id)
+        raise unknown_task(task_id)
     return None if task.state in _OPEN else task
 
 
@@ -64,10 +64,6 @@ def is_anything_ready(
 
 
 _OPEN: Final = frozenset(STATES[:DEAD])
-
-
-def _unknown(task_id: str) -> str:
-    return f"no task {task_id!r} is known: never accepted, or ended too long ago"
 
 
 def ended_since(look: Look, finish: int) -> list[str]:
@@ -152,7 +148,7 @@ def history(look: Look, task_id: str) -> list[HistoryEntry]:
     """What has happened to a task. Raises `UnknownTask`."""
     row = look.execute("SELECT history FROM tasks WHERE id = ?", (task_id,)).fetchone()
     if row is None:
-        raise UnknownTask(_unknown(task_id), task_id)
+        raise unknown_task(task_id)
     return read_history(row[0])
 
 
@@ -232,17 +228,15 @@ def is_drained(look: Look, types: Collection[str], queues: Collection[str] | Non
     for lane, queue, type_, scheduled, ready, _ in look.execute(_OPEN_LANES).fetchall():
         if type_ in types and (queues is None or queue in queues):
             if (scheduled or ready) and (everything or queue in single):
-                raise QueuePaused(_paused(look, lane, queue, type_))
+                raise queue_paused(queue, _first_waiting(look, lane), type_)
             drained = False
     return drained
 
 
-def _paused(look: Look, lane: int, queue: str, type_: str) -> str:
+def _first_waiting(look: Look, lane: int) -> str:
+    """The id of a task that waits in this lane."""
     waiting = " UNION ALL ".join(
         f"SELECT id FROM tasks {_of_state(code)} AND lane = :lane" for code in (READY, SCHEDULED)
     )
-    task_id = look.execute(f"{waiting} LIMIT 1", {"lane": lane}).fetchall()[0][0]
-    return (
-        f"queue {queue!r} is paused and holds tasks (task {task_id}, {type_}): "
-        "resume it before draining, or use shutdown()"
-    )
+    task_id: str = look.execute(f"{waiting} LIMIT 1", {"lane": lane}).fetchall()[0][0]
+    return task_id

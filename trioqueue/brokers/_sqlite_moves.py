@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import Final, NamedTuple
 
-from .._errors import QueueClosed
+from .._errors import queue_closed
 from .._model import Lease, Move, State, Task
 from ._sqlite_db import Execute, Row
 from ._sqlite_fleet import within
@@ -51,8 +51,7 @@ def publish(
 ) -> list[Accepted]:
     """Accept each task, unless its id is known or its key is held. Raises `QueueClosed`."""
     if closed is not None and closed():
-        msg = "the queue is closed: it accepts no new tasks"
-        raise QueueClosed(msg)
+        raise queue_closed()
     accepted: list[Accepted] = []
     execute, changes, now = tx.execute, tx.changes, tx.now
     plain = tx.entry(_SUBMITTED, 0, by_worker=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from .._broker import WorkerRecord
-from .._errors import KeyTaken, UnknownTask
+from .._errors import key_taken, no_dead_letter
 from .._model import Move, OutcomeKind, State, Task
 from ._sqlite_rows import entry, place, shorten
 from ._sqlite_schema import CANCELLED, DEAD, PURGED, READY
@@ -82,10 +82,7 @@ def replay(tx: Tx, task_id: str) -> Happened:
     if options.key is not None:
         held = f"t.key_queue = ? AND t.key = ? AND t.state < {DEAD}"
         if tx.find(held, options.queue, options.key):
-            msg = (
-                f"dead letter {task_id} was not replayed: a live task holds its key {options.key!r}"
-            )
-            raise KeyTaken(msg)
+            raise key_taken(task_id, options.key)
     task.failures = 0
     task.outcome = None
     trail = task.trace()
@@ -122,8 +119,7 @@ def purge(tx: Tx, task_id: str) -> Happened:
 def _letter(tx: Tx, task_id: str) -> Task:
     task = tx.find("t.id = ?", task_id)
     if task is None or task.state is not State.DEAD:
-        msg = f"no dead letter has the id {task_id!r}"
-        raise UnknownTask(msg, task_id)
+        raise no_dead_letter(task_id)
     return task
 
 

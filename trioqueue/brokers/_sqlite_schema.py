@@ -12,28 +12,17 @@ from types import MappingProxyType
 from typing import Final
 
 from .._errors import BrokerFailed
-from .._model import Move, State
+from .._model import Move
 from ._sqlite_db import Database
+from ._stored import STATES as STATES
 
 #: "trio" in ASCII, in the file's header: so that nobody's own tables are taken for ours.
 APPLICATION_ID: Final = 0x7472696F
 #: The newest schema that this code can read and write.
 VERSION: Final = 1
 
-#: How ``tasks.state`` is written: its index in here. The order matters to the indexes: before DEAD
-#: a task is open, after it nothing but a tombstone is left.
-STATES: Final = (
-    State.SCHEDULED,
-    State.READY,
-    State.RUNNING,
-    State.DEAD,
-    State.SUCCEEDED,
-    State.CANCELLED,
-    State.EXPIRED,
-    State.HANDED_BACK,
-    State.PURGED,
-    State.EVICTED,
-)
+# The order of ``STATES`` matters to the indexes: before DEAD a task is open, after it nothing but a
+# tombstone is left.
 SCHEDULED, READY, RUNNING, DEAD, SUCCEEDED, CANCELLED, EXPIRED, _, PURGED, _ = range(len(STATES))
 
 #: The moves, as columns of ``meta``.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final, cast, final
 
 from .._broker import WorkerRecord
 from .._decide import record_error
@@ -17,8 +18,23 @@ from .._model import (
     Outcome,
     OutcomeKind,
     Settlement,
+    State,
     Task,
     Trail,
+)
+
+#: How a state is written: its index in here. What is stored relies on it.
+STATES: Final = (
+    State.SCHEDULED,
+    State.READY,
+    State.RUNNING,
+    State.DEAD,
+    State.SUCCEEDED,
+    State.CANCELLED,
+    State.EXPIRED,
+    State.HANDED_BACK,
+    State.PURGED,
+    State.EVICTED,
 )
 
 #: Bits of an outcome's flags.
@@ -148,11 +164,36 @@ def note_error(settlement: Settlement) -> None:
         outcome.error = record_error(outcome, settlement.lease.task.attempt)
 
 
-def refresh(task: Task, stored: Task) -> None:
+def _refresh(task: Task, stored: Task) -> None:
     """Make ``task`` what the stored one is."""
     for name in ("type", "options", "state", "deliveries", "failures", "accepted_at", "order"):
         setattr(task, name, getattr(stored, name))
     task.trail, task.outcome, task.payload = stored.trail, stored.outcome, stored.payload
+
+
+#: Exceptions kept of handlers that failed here, without tracebacks: for those who ask soon.
+_RAISED_KEPT: Final = 256
+
+
+@final
+class Raised:
+    """What handlers raised here, of the last ones: for the cause of a `TaskFailed`."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[str, BaseException] = OrderedDict()
+
+    def note(self, task: Task, outcome: Outcome) -> None:
+        """The task has ended with this."""
+        if outcome.exception is not None:
+            self._by_id[task.id] = outcome.exception
+            if len(self._by_id) > _RAISED_KEPT:
+                self._by_id.popitem(last=False)
+
+    def refresh(self, task: Task, stored: Task) -> None:
+        """Make ``task`` what the stored one is, with what its handler raised if that was here."""
+        _refresh(task, stored)
+        if task.outcome is not None:
+            task.outcome.exception = self._by_id.get(task.id)
 
 
 # --- worker records ------------------------------------------------------------------------------

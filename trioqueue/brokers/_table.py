@@ -39,14 +39,6 @@ _SUBMIT: Final = TABLE[Move.SUBMITTED]
 _SUBMITTED: Final = Move.SUBMITTED
 
 
-def paused_message(task: Task) -> str:
-    """Why a drain cannot end."""
-    return (
-        f"queue {task.options.queue!r} is paused and holds tasks (task {task.id}, {task.type}): "
-        "resume it before draining, or use shutdown()"
-    )
-
-
 @protected
 class Table:
     """The state of a memory broker, and the steps that its verbs are made of."""

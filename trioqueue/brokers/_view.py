@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from .._broker import Counts, HistoryEntry, LaneCounts, WorkerRecord
-from .._errors import UnknownTask
+from .._errors import unknown_task
 from .._ki import protected
 from .._letters import DeadLetter
 from .._model import State, Task
@@ -144,8 +144,7 @@ class MemoryInspector:
         """See `Inspector`."""
         await trio.lowlevel.checkpoint()
         if self._broker.get(task_id) is None:
-            msg = f"no task {task_id!r} is known: never accepted, or ended too long ago"
-            raise UnknownTask(msg, task_id)
+            raise unknown_task(task_id)
         return ()
 
     async def is_drained(self, types: Collection[str], queues: Collection[str] | None) -> bool:

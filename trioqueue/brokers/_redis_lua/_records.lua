@@ -8,7 +8,7 @@ local STATE, FENCE, HISTORY, LANE, SEQ, PRIORITY, ACCEPTED, OPTIONS = 1, 2, 3, 4
 local PAYLOAD, KEY, NUMBERS_, ASKED, HOLDER, WAITERS = 9, 10, 11, 12, 13, 14
 local ENDED_AT, OUTCOME, RESULT, UNSTORED = 15, 16, 17, 18
 
--- The states are numbers, in the order of STATES in _redis_rows.py.
+-- The states are numbers, in the order of STATES in _stored.py.
 local S_SCHEDULED, S_READY, S_RUNNING, S_DEAD, S_SUCCEEDED = 0, 1, 2, 3, 4
 local S_CANCELLED, S_EXPIRED, S_PURGED = 5, 6, 8
 
