@@ -11,7 +11,8 @@ The layers, imports running downwards only::
               \\            |                 /             /
              _backend  _broker   _events   _patience  _nursery   _ki   _ids
                            \\        /
-       _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors     pure
+       _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors
+       + _rates  _failures                                                         pure
 """
 
 from importlib import import_module
