@@ -6,5 +6,5 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 # `<!--- skip: next -->` before a block leaves it out, and says so to the reader of the source.
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/howto/*.md"],
 ).pytest()

@@ -158,14 +158,16 @@ _blocked: Final[WeakKeyDictionary[Queue, set[Gate]]] = WeakKeyDictionary()
 
 
 def blocks(value: Any = None) -> Gate:
-    """Wait until told, then return ``value``. Made anew for each run::
+    """Wait until told, then return ``value``.
 
-    gate = blocks()
-    slow = tasks.task(name="slow")(script(gate))
-    ...
-    handle = await queue.submit(slow)
-    await gate.entered()  # its handler runs now
-    gate.open()
+    Made anew for each run::
+
+        gate = blocks()
+        slow = tasks.task(name="slow")(script(gate))
+        ...
+        handle = await queue.submit(slow)
+        await gate.entered()  # its handler runs now
+        gate.open()
     """
     return Gate(value)
 
