@@ -10,6 +10,7 @@ The layers, imports running downwards only::
        + _feed  _committer  _keeper  _pace  _until
               \\            |                 /             /
              _backend  _broker   _events   _patience  _nursery   _ki   _ids
+       + _running
                            \\        /
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors
        + _rates  _failures                                                         pure

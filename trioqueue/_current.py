@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from ._ki import protected
 from ._model import Lease
+from ._running import running
 
 if TYPE_CHECKING:
     from ._queue import Queue
-
-#: The lease that is being run, for the handler's Trio task, its children and its threads. The lease
-#: itself, and not a record made of it: most handlers never ask.
-running: ContextVar[Lease | None] = ContextVar("trioqueue_running", default=None)
 
 
 class Pool(Protocol):

@@ -21,7 +21,6 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 from . import _calls
 from ._broker import Feed
 from ._calls import Calls, call_handler
-from ._current import running
 from ._deadlock import NOTHING_WAITING, RoomWait, Snapshot, Target
 from ._decide import Facts, classify, decide, skip_frames
 from ._events import logger
@@ -30,6 +29,7 @@ from ._letters import dead_letter
 from ._model import Lease, Outcome, OutcomeKind, Task
 from ._registry import TaskSet, TaskType
 from ._retry import is_a, leaves
+from ._running import running
 from ._turn import Turn
 from ._waits import Waits
 from ._worker import Worker

@@ -15,9 +15,9 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .. import Event, Move, Queue, TaskSet, current_task
-from .._current import running
 from .._ki import protected
 from .._model import Lease
+from .._running import running
 from .._worker import Worker
 from ._errors import holds_interrupt
 from ._history import Began, Ended, Entry, History, Left, Quiet, Seen
