@@ -1,0 +1,125 @@
+"""What a page looks at: an open queue, or a broker without one; the same questions to both."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, Final, cast, final
+
+import trio
+
+from .. import Inspector, Queue, RemoteBroker, TaskSet, WorkerRecord, open_queue
+from .._errors import InvalidTask
+from .._events import Emitter
+from .._model import Task
+
+#: The worker's id of what runs in this process, in memory: a broker there keeps no records of it.
+HERE: Final = "this process"
+
+
+@final
+class Source:
+    """``queue``: to submit to, if that is possible. ``events``: as far as this process is told."""
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        events: Emitter | None,
+        queue: Queue | None,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.inspector: Final = inspector
+        self.events: Final = events
+        self.queue: Final = queue
+        self.wall_clock: Final = wall_clock
+        self.in_memory: Final = not isinstance(inspector, RemoteBroker)
+        self.kind: Final = _kind(inspector)
+        self._began = wall_clock()
+
+    @property
+    def tasks(self) -> TaskSet | None:
+        """The task types, where they are known."""
+        return None if self.queue is None else self.queue._tasks
+
+    def unix(self, at: float) -> float:
+        """A time on the broker's clock as Unix time: in memory that clock is Trio's."""
+        return at + self.wall_clock() - trio.current_time() if self.in_memory else at
+
+    def running_for(self, task: Task) -> float | None:
+        """For how many seconds an attempt in this process has been running."""
+        lease = task.lease
+        return None if lease is None else max(0.0, trio.current_time() - lease.started_at)
+
+    async def tasks_newest(self, state: Any, limit: int, **filters: Any) -> Sequence[Task]:
+        try:
+            return await self.inspector.tasks(state, limit=limit, newest=True, **filters)
+        except TypeError:
+            return list(await self.inspector.tasks(state, limit=limit, **filters))[::-1]
+
+    async def letters_newest(self, type: Any = None, **filters: Any) -> Any:
+        try:
+            return await self.inspector.dead_letters(type, newest=True, **filters)
+        except TypeError:
+            return list(await self.inspector.dead_letters(type, **filters))[::-1]
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        """The worker processes; in memory the one that there is."""
+        if not self.in_memory or self.queue is None:
+            return await self.inspector.workers()
+        await trio.lowlevel.checkpoint()
+        pool, queues = self.queue.pool, self.queue._queues
+        return [
+            WorkerRecord(
+                HERE,
+                platform.node(),
+                os.getpid(),
+                pool.size,
+                tuple(sorted(task_type.name for task_type in self.queue._tasks)),
+                None if queues is None else tuple(queues),
+                self._began,
+                pool.size - pool.idle,
+            )
+        ]
+
+
+def _kind(inspector: Inspector) -> str:
+    """ "memory", "sqlite", "redis", or whatever a broker of somebody else calls itself."""
+    return type(inspector).__name__.removesuffix("Inspector").removesuffix("Broker").lower()
+
+
+def worker_json(worker: WorkerRecord) -> dict[str, Any]:
+    """A worker process, as the page shows it."""
+    return asdict(worker) | {"name": f"{worker.host}:{worker.pid}"}
+
+
+@asynccontextmanager
+async def open_source(
+    source: object, tasks: TaskSet | None, wall_clock: Callable[[], float] = time.time
+) -> AsyncGenerator[Source]:
+    """From what `open_app` is given. Raises `InvalidTask`.
+
+    With a broker and its ``tasks``: a queue without workers is opened on it, to submit to.
+    """
+    if isinstance(source, Queue):
+        if tasks is not None and tasks is not source._tasks:
+            msg = "open_app(tasks=...) is for a broker: a queue has its own TaskSet"
+            raise InvalidTask(msg)
+        yield Source(source.inspector, source._broker.events, source, wall_clock)
+    elif isinstance(source, RemoteBroker):
+        if tasks is None:
+            yield Source(source, source.events, None, wall_clock)
+        else:
+            async with open_queue(tasks, broker=source, workers=0) as queue:
+                yield Source(source, source.events, queue, wall_clock)
+    elif hasattr(source, "counts") and hasattr(source, "history"):
+        if tasks is not None:
+            msg = "open_app(tasks=...) needs a broker to submit to, not only an inspector"
+            raise InvalidTask(msg)
+        yield Source(cast("Inspector", source), None, None, wall_clock)
+    else:
+        msg = f"open_app(source) must be an open queue, a broker or its inspector, not {source!r}"
+        raise InvalidTask(msg)
