@@ -11,9 +11,9 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from .. import TrioqueueError, __version__
-from . import _check, _dead, _publish, _run, _status, _top
-from ._demo import Settings, run_demo
+from . import _check, _dead, _publish, _run, _status, _top, _web
 from ._config import Configuration
+from ._demo import Settings, run_demo
 from ._errors import Wrong, fail, judge
 from ._exits import OK, USAGE
 from ._output import Console, flush
@@ -34,6 +34,7 @@ app.command(_run.run, help_epilogue=_run.EPILOGUE)
 app.command(_publish.publish, help_epilogue=_publish.EPILOGUE)
 app.command(_status.status)
 app.command(_top.top, help_epilogue=_top.EPILOGUE)
+app.command(_web.web, help_epilogue=_web.EPILOGUE)
 app.command(_check.check, help_epilogue=_check.EPILOGUE)
 app.command(_dead.app)
 

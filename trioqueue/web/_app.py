@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import quote
 
 import trio
@@ -32,6 +32,9 @@ from ._source import open_source
 from ._static import Files
 from ._submit import Submits
 from ._text import refusal
+
+if TYPE_CHECKING:
+    from ..observe._metrics import Metrics
 
 _LONGEST: Final = RINGS[-1][0] * RINGS[-1][1]
 
@@ -138,6 +141,17 @@ def _routes(
     ]
 
 
+def _for_machines(source: Queue | Inspector, metrics: Metrics | None) -> list[Route]:
+    """Metrics and health, if there is what they need."""
+    try:
+        from ._operations import operations_routes
+    except ModuleNotFoundError as error:
+        if metrics is not None or (error.name or "").partition(".")[0] != "prometheus_client":
+            raise
+        return []
+    return operations_routes(source, metrics=metrics)
+
+
 @asynccontextmanager
 async def open_app(
     source: Queue | RemoteBroker | Inspector,
@@ -147,6 +161,7 @@ async def open_app(
     read_only: bool = False,
     tasks: TaskSet | None = None,
     hosts: Collection[str] = (),
+    metrics: Metrics | None = None,
     max_body: int = 1_000_000,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncGenerator[WebApp]:
@@ -160,7 +175,9 @@ async def open_app(
     may look and nobody may change anything; `everybody` is the hook for where that is no danger.
     ``read_only``: only look, whoever it is. ``hosts``: the names under which the page may be asked
     for, besides addresses and localhost; with an ``auth`` of your own, any unless given.
-    ``max_body``: bytes of the largest body that is read.
+    ``metrics``: what observes the queue, if ``/metrics`` is to tell more than the broker itself
+    knows. (That and ``/health/live`` and ``/health/ready``, which need no authentication, are there
+    with the extra ``metrics``.) ``max_body``: bytes of the largest body that is read.
 
     Raises `InvalidTask` for a value that cannot be. Entering waits for a first look at the broker,
     which may fail: the page says so and goes on when it is back. Leaving ends the streams of events
@@ -187,6 +204,8 @@ async def open_app(
                 Submits(opened, cache),
                 hub,
             )
+            machines = _for_machines(source, metrics)
+            routes += machines
             guard = Guard(
                 Router(routes, redirect_slashes=False, default=_elsewhere),
                 auth=auth,
@@ -194,7 +213,7 @@ async def open_app(
                 read_only=read_only,
                 hosts=hosts,
                 max_body=max_body,
-                open_paths=(),
+                open_paths={route.path for route in machines if route.path != "/metrics"},
             )
             async with open_bare_nursery() as nursery:
                 try:

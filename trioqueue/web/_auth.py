@@ -83,4 +83,5 @@ async def everybody(request: Request) -> str | None:
 
     For a page on your own machine, or behind something that lets only operators through.
     """
+    await trio.lowlevel.checkpoint()
     return "everybody"

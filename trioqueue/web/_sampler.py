@@ -1,4 +1,4 @@
-"""The one that looks at the broker regularly, for all clients together, and waits when it is away."""
+"""The one that looks at the broker regularly, for all clients together, however long it is away."""
 
 from __future__ import annotations
 
