@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, final
 
 import trio
-from cyclopts import Parameter
 
 from .. import TaskSet
 from ..brokers._url import check_broker_url, open_broker_url
@@ -197,22 +196,24 @@ class _Site:
     async def _serve(self, asked: trio.Event, all_of_it: trio.CancelScope) -> None:
         from ..web import open_app, serve
 
-        async with open_broker_url(self._url, create=False) as broker:
-            async with open_app(
+        async with (
+            open_broker_url(self._url, create=False) as broker,
+            open_app(
                 broker,
                 title=self._title,
                 auth=self._auth,
                 read_only=self._read_only,
                 tasks=self._tasks,
                 hosts=self._hosts,
-            ) as page:
-                stop = trio.Event()
-                async with trio.open_nursery() as nursery:
-                    run = partial(serve, page, *self._address, stop=stop, graceful_timeout=_GRACE)
-                    urls: tuple[str, ...] = await nursery.start(run)
-                    say(*(f"The page is at {url} (Ctrl-C ends it)" for url in urls))
-                    flush()
-                    await asked.wait()
-                    page.end_streams()
-                    stop.set()
+            ) as page,
+            trio.open_nursery() as nursery,
+        ):
+            stop = trio.Event()
+            run = partial(serve, page, *self._address, stop=stop, graceful_timeout=_GRACE)
+            urls: tuple[str, ...] = await nursery.start(run)
+            say(*(f"The page is at {url} (Ctrl-C ends it)" for url in urls))
+            flush()
+            await asked.wait()
+            page.end_streams()
+            stop.set()
         all_of_it.cancel(reason="the page is served no more")

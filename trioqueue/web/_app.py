@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 from urllib.parse import quote
 
 import trio
@@ -183,7 +183,7 @@ async def open_app(
     which may fail: the page says so and goes on when it is back. Leaving ends the streams of events
     and waits for nothing.
     """
-    if auth is not None and not callable(auth):
+    if not (auth is None or callable(cast("object", auth))):
         msg = f"open_app(auth) must be an async function of a request, not {auth!r}"
         raise InvalidTask(msg)
     if isinstance(hosts, str):
