@@ -273,7 +273,7 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, **changes: str) -> Iterator[Terminal]:
+def terminal(*arguments: str, cwd: str | Path = "/", **changes: str) -> Iterator[Terminal]:
     """The command in a terminal of 80 columns and 24 lines, from which Ctrl-C can be typed."""
     master, slave = pty.openpty()
     ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -282,6 +282,7 @@ def terminal(*arguments: str, **changes: str) -> Iterator[Terminal]:
     process = subprocess.Popen(
         ["/bin/sh", "-c", opened, "sh", *MODULE, *arguments],
         env=environment(**({"TERM": "xterm"} | changes)),
+        cwd=cwd,
         start_new_session=True,
         stdin=slave,
         stdout=slave,

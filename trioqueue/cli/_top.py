@@ -47,6 +47,8 @@ Exit codes: 0 after q or --once, 130 after Ctrl-C, 143 after SIGTERM, 1 if the b
 #: Seconds after which the picture is drawn again although nothing new was seen: how long the
 #: broker has been away is part of it.
 _REDRAW: Final = 1.0
+#: Seconds until it is told that the broker has not answered. (It may take longer to give up.)
+_SILENT: Final = 2.0
 #: Width and height for a picture that no terminal shows: as long as it takes.
 _PAGE: Final = (100, 0)
 _KEYS: Final = "q quits, p pauses the display"
@@ -119,7 +121,8 @@ class _Picture:
     def __init__(self, title: str) -> None:
         self.title = f"trioqueue top: {title}"
         self.paused = False
-        self.away: tuple[float, str] | None = None  # since when, and why
+        self.asked: float | None = None  # when the broker was, which has not answered yet
+        self.away = ""  # why it did not, the last time
         self._snapshot: Snapshot | None = None
         self._curve: deque[float] = deque(maxlen=_CURVE)
         self._changed = trio.Event()
@@ -147,10 +150,10 @@ class _Picture:
 
     def _view(self) -> View:
         notice = _PAUSED if self.paused else ""
-        if self.away is not None:
-            since, why = self.away
-            seconds = duration(trio.current_time() - since)
-            notice = f"the broker is away, for {seconds}: {why}"
+        silent = 0.0 if self.asked is None else trio.current_time() - self.asked
+        if self.away or silent >= _SILENT:
+            notice = f"no answer from the broker for {duration(silent)}"
+            notice += f": {self.away}" if self.away else ""
         curve = self._curve if _speaks_utf8() else ()
         return View(self.title, self._snapshot, notice, _KEYS, tuple(curve))
 
@@ -199,6 +202,8 @@ class _Top:
         """Look once in each interval, for ever. A broker that is away is asked again."""
         while True:
             begun = trio.current_time()
+            if self._picture is not None and self._picture.asked is None:
+                self._picture.asked = begun
             try:
                 snapshot = await self._watch.look()
             except BrokerUnavailable as error:
@@ -213,14 +218,13 @@ class _Top:
             say(msgspec.json.encode(snapshot.as_json(), enc_hook=str).decode())
             flush()
             return
-        self._picture.away = None
+        self._picture.asked, self._picture.away = None, ""
         self._picture.show(snapshot, self._watch.per_second())
 
     def _miss(self, error: BrokerUnavailable) -> None:
         words = redact(one_line(str(error)))
         if self._picture is not None:
-            since = trio.current_time() if self._picture.away is None else self._picture.away[0]
-            self._picture.away = (since, words)
+            self._picture.away = words
             self._picture.touch()
         elif not self._away:
             complain(f"the broker is away, trying again: {words}")

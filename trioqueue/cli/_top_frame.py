@@ -17,6 +17,8 @@ from ._text import duration
 from ._top_look import LETTERS, Running, Snapshot
 from ._top_table import Column, Line, Section, crop, share
 
+#: Lines from which on there is one for the curve.
+_TALL: Final = 30
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 
 _QUEUES: Final = (
@@ -30,7 +32,7 @@ _QUEUES: Final = (
     Column("", 2),
 )
 _RUNNING: Final = (
-    Column("for", 9, right=True),
+    Column("running for", 9, right=True),
     Column("type", 8, 12),
     Column("task", 6, 30),
     Column("attempt", 7, right=True),
@@ -39,7 +41,7 @@ _RUNNING: Final = (
     Column("queue", 3, 8),
 )
 _FAILURES: Final = (
-    Column("last", 6, right=True),
+    Column("failed", 6, right=True),
     Column("type", 8, 12),
     Column("times", 7, right=True),
     Column("error", 9, 12),
@@ -47,7 +49,7 @@ _FAILURES: Final = (
     Column("last task", 4, 30),
 )
 _WORKERS: Final = (
-    Column("heard of", 8, right=True),
+    Column("worker heard of", 8, right=True),
     Column("host", 9, 10),
     Column("pid", 7, right=True),
     Column("busy", 8, right=True),
@@ -74,6 +76,8 @@ class View:
 def frame(view: View, width: int, height: int | None) -> list[Text]:
     """At most ``height`` lines (``None``: as many as it takes), none wider than ``width`` cells."""
     lines = _head(view, width)
+    if any(view.curve) and (height is None or height >= _TALL):
+        lines.append(Text(curve(view.curve, width), style="green"))
     if view.snapshot is not None:
         sections = sections_of(view.snapshot)
         room = height - len(lines) - 1 if height is not None else 1_000_000
@@ -105,10 +109,7 @@ def _head(view: View, width: int) -> list[Text]:
     if snapshot is None:
         return [_title(view.title, "", width)]
     at = time.strftime("%H:%M:%S", time.localtime(snapshot.at))
-    lines = [_title(view.title, at, width), _counts(snapshot, width), _rates(snapshot.rates, width)]
-    if any(view.curve):
-        lines.append(Text(curve(view.curve, width), style="green"))
-    return lines
+    return [_title(view.title, at, width), _counts(snapshot, width), _rates(snapshot.rates, width)]
 
 
 def _title(title: str, at: str, width: int) -> Text:
@@ -128,7 +129,10 @@ def _counts(snapshot: Snapshot, width: int) -> Text:
         (counts.scheduled, "scheduled", ""),
         (counts.succeeded, "succeeded", "green"),
     )
-    return _join([(f"{number:,} {word}", style) for number, word, style in where], width)
+    parts = [(f"{number:,} {word}", style) for number, word, style in where]
+    if snapshot.seen.all_paused:
+        parts.insert(0, ("all paused", "yellow"))
+    return _join(parts, width)
 
 
 def _rates(rates: Rates | None, width: int) -> Text:
@@ -180,6 +184,8 @@ def _queues(snapshot: Snapshot) -> Section:
     seen = snapshot.seen
     paused = set(seen.paused_queues)
     unserved = {(lane.queue, lane.type) for lane in seen.unserved()}
+    more = "+" if seen.counts.dead > LETTERS else ""  # not all of them were looked at
+    dead = {place: f"{number:,}{more}" for place, number in snapshot.dead.items()}
     rows: dict[tuple[str, str], Line] = {}
     for lane in seen.lanes:
         place = (lane.queue, lane.type)
@@ -187,23 +193,20 @@ def _queues(snapshot: Snapshot) -> Section:
         words, style = ("paused", "yellow") if held else ("", "")
         if place in unserved and not held:
             words, style = "no live worker", "red"
-        numbers = (lane.ready, lane.running, lane.scheduled, snapshot.dead.get(place, 0))
+        numbers = map(_number, (lane.ready, lane.running, lane.scheduled))
         oldest = "" if lane.oldest is None else duration(lane.oldest)
-        rows[place] = Line((*place, *map(_number, numbers), oldest, words), style)
-    for place, dead in snapshot.dead.items():  # where nothing is open, but something has died
-        rows.setdefault(place, Line((*place, "", "", "", _number(dead), "", "")))
+        rows[place] = Line((*place, *numbers, dead.pop(place, ""), oldest, words), style)
+    for place, number in dead.items():  # where nothing is open, but something has died
+        rows[place] = Line((*place, "", "", "", number, "", ""))
     lines = [rows[place] for place in sorted(rows)]
-    title = "queues" + (" (everything is paused)" if seen.all_paused else "")
-    if seen.counts.dead > LETTERS:
-        title += f" (dead: among the last {LETTERS:,})"
-    return Section(title, _QUEUES, lines, "no task is open", len(lines))
+    return Section(_QUEUES, lines, "no task is open", len(lines))
 
 
 def _running(snapshot: Snapshot) -> Section:
     names = {worker.id: f"{worker.host}:{worker.pid}" for worker in snapshot.seen.workers}
     lines = [_running_line(task, names.get(task.worker, task.worker)) for task in snapshot.running]
     total = max(len(lines), snapshot.seen.counts.running if lines else 0)
-    return Section("running, longest first", _RUNNING, lines, "none", total)
+    return Section(_RUNNING, lines, "nothing is running", total)
 
 
 def _running_line(task: Running, worker: str) -> Line:
@@ -218,7 +221,7 @@ def _running_line(task: Running, worker: str) -> Line:
 
 def _failures(snapshot: Snapshot) -> Section:
     lines = [_failure_line(group, snapshot.at) for group in snapshot.failures]
-    return Section("failures, newest first", _FAILURES, lines, "none", len(lines))
+    return Section(_FAILURES, lines, "nothing has failed", len(lines))
 
 
 def _failure_line(group: FailureGroup, now: float) -> Line:
@@ -247,7 +250,7 @@ def _workers(snapshot: Snapshot) -> Section:
         )
         for worker in workers
     ]
-    return Section("workers", _WORKERS, lines, "no process was heard of", len(lines))
+    return Section(_WORKERS, lines, "no worker process was heard of", len(lines))
 
 
 def _number(number: int) -> str:

@@ -40,11 +40,10 @@ class Line(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Section:
-    """A table with a title. ``empty``: what is said instead of no rows; ``total``: of the rows
-    that there are, of which ``lines`` may be only the first.
+    """A table whose head is its title. ``empty``: the one line without any rows; ``total``: of the
+    rows that there are, of which ``lines`` may be only the first.
     """
 
-    title: str
     columns: Sequence[Column]
     lines: Sequence[Line]
     empty: str
@@ -52,25 +51,21 @@ class Section:
 
     @property
     def least(self) -> int:
-        """The height below which it is not worth showing: title, head, a row, how many more."""
-        return min(4, self.whole)
+        """The height below which it is not worth showing: head, a row, how many more."""
+        return min(3, self.whole)
 
     @property
     def whole(self) -> int:
         """The height that shows all of it."""
         more = self.total > len(self.lines)
-        return 2 + len(self.lines) + more if self.lines else 1
+        return 1 + len(self.lines) + more if self.lines else 1
 
     def draw(self, width: int, height: int) -> list[Text]:
         """It, in at most ``height`` lines of at most ``width`` cells."""
         if not self.lines:
-            return [Text(crop(f"{self.title}: {self.empty}", width), style="dim")]
-        room = height - 2
-        shown = self.lines if height >= self.whole else self.lines[: max(1, room - 1)]
-        drawn = [
-            Text(crop(self.title, width), style="bold"),
-            *table(self.columns, shown, width),
-        ]
+            return [Text(crop(self.empty, width), style="dim")]
+        shown = self.lines if height >= self.whole else self.lines[: max(1, height - 2)]
+        drawn = table(self.columns, shown, width)
         more = self.total - len(shown)
         if more and len(drawn) < height:
             drawn.append(Text(crop(f"... and {more:,} more", width), style="dim"))
@@ -106,7 +101,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line], width: int) -> list[
         for number, column in enumerate(columns)
     ]
     widths = fit(columns, natural, width)
-    styles = ["dim", *(line.style for line in lines)]
+    styles = ["bold", *(line.style for line in lines)]
     rows = [[column.head for column in columns], *cells]
     return [
         Text(_row(columns, row, widths)[:width], style=style)
