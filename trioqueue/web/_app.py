@@ -200,8 +200,8 @@ async def open_app(
             routes = _routes(
                 _Pages(facts, tokens, sampler),
                 Looks(opened, recorder, cache),
-                Operations(opened, cache),
-                Submits(opened, cache),
+                Operations(opened, sampler.hurry),
+                Submits(opened, sampler.hurry),
                 hub,
             )
             machines = _for_machines(source, metrics)

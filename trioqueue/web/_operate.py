@@ -11,7 +11,6 @@ from starlette.requests import Request
 from .._errors import BrokerFailed, BrokerUnavailable, TrioqueueError
 from ._api import Wrong, body_of, checked_id, id_of
 from ._audit import note
-from ._cache import Cache
 from ._letters import COUNTED, filter_of, matching_letters
 from ._source import Source
 from ._text import one_line
@@ -33,12 +32,12 @@ Act = Callable[[str], Awaitable[object]]
 
 @final
 class Operations:
-    """The endpoints that change something."""
+    """The endpoints that change something. ``changed`` is called when they have."""
 
-    def __init__(self, source: Source, cache: Cache) -> None:
+    def __init__(self, source: Source, changed: Callable[[], None]) -> None:
         self._source = source
         self._inspector = source.inspector
-        self._cache = cache
+        self._changed = changed
 
     # --- one task ---------------------------------------------------------------------------------
 
@@ -63,7 +62,7 @@ class Operations:
         with note(request, verb, task_id) as said:
             done = await act(task_id) is not False
             said.done = done
-        self._cache.clear()
+        self._changed()
         return {"done": done}
 
     async def _replay(self, task_id: str) -> None:
@@ -92,7 +91,7 @@ class Operations:
         with note(request, verb, target) as said:
             done, refused, left = await _do_all(ids, act)
             said.done = done
-        self._cache.clear()
+        self._changed()
         return {
             "done": done,
             "refused": [{"id": task_id, "error": error} for task_id, error in refused[:_TOLD]],
@@ -144,7 +143,7 @@ class Operations:
         with note(request, verb, "everything" if queue is None else f"queue {queue}") as said:
             await act(queue if isinstance(queue, str) else None)
             said.done = True
-        self._cache.clear()
+        self._changed()
         return {}
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from .. import DeadLetter, HistoryEntry, State
-from .._model import ErrorRecord, Move, Task
+from .._model import TERMINAL, ErrorRecord, Move, Task
 from ._recorder import Recorder, Timeline, detail
 from ._source import HERE, Source
 from ._text import LONG, SHORT, cut, finite, one_line, shown
 
 #: Characters of one traceback.
 _TRACEBACK: Final = 50_000
+
+
+_LET_GO: Final = TERMINAL - {State.DEAD}
 
 
 class Start(NamedTuple):
@@ -73,6 +76,8 @@ def row(task: Task, source: Source, recorder: Recorder, start: Start | None) -> 
         "progress": progress and {"done": finite(progress[0]), "total": finite(progress[1])},
         "error": None if error is None else one_line(str_of(error)),
         "cancel_requested": running and asked,
+        # Of a task that has ended well, brokers let them go.
+        "arguments_kept": bool(task.args or task.kwargs) or task.state not in _LET_GO,
         **arguments(task.args, task.kwargs),
     }
 

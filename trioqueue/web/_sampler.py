@@ -23,6 +23,8 @@ logger = logging.getLogger("trioqueue.web")
 #: Seconds between two samples; and, while the broker is away, at most.
 STEP: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
+#: And at least, however often something is changed by the page.
+_LEAST: Final = 0.1
 
 #: Seconds that what has to be walked or asked for extra (lanes, workers) may be old.
 _DETAILS: Final = 2.0
@@ -56,6 +58,7 @@ class Sampler:
         self._details: dict[str, Any] = {}
         self._error: str | None = None
         self._asked_at = float("-inf")
+        self._hurried = trio.Event()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Sample until cancelled. Started once the first sample was tried."""
@@ -76,9 +79,15 @@ class Sampler:
                 task_status.started()
                 started = True
             took = trio.current_time() - began
-            await trio.sleep(
-                max(pause - took, took)
-            )  # it never works for more than half of the time
+            await trio.sleep(max(_LEAST, took))  # it never works for more than half of the time
+            with trio.move_on_at(began + pause):
+                await self._hurried.wait()
+            self._hurried = trio.Event()
+
+    def hurry(self) -> None:
+        """Something was changed: forget what is kept, and look again soon."""
+        self._cache.clear()
+        self._hurried.set()
 
     async def _sample(self) -> None:
         counts = await self._source.inspector.counts()

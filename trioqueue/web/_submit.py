@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, final
 
 import msgspec
@@ -15,7 +15,6 @@ from .._errors import InvalidArguments, InvalidTask, NotRegistered
 from ..brokers._open import codec_of
 from ._api import Wrong, body_of
 from ._audit import note
-from ._cache import Cache
 from ._source import Source
 from ._text import cut, shown
 
@@ -29,9 +28,9 @@ _OPTIONS: Final = ("queue", "delay", "key", "priority", "id", "timeout", "expire
 class Submits:
     """The endpoints that know the task types."""
 
-    def __init__(self, source: Source, cache: Cache) -> None:
+    def __init__(self, source: Source, changed: Callable[[], None]) -> None:
         self._queue = source.queue
-        self._cache = cache
+        self._changed = changed
 
     async def types(self, request: Request) -> object:
         """The task types, where they are known."""
@@ -55,7 +54,7 @@ class Submits:
                 said.done = True
             if waiting.cancelled_caught:
                 raise Wrong(f"not accepted within {_PATIENCE:.0f} s: the queue may be full", 503)
-        self._cache.clear()
+        self._changed()
         return {"id": handle.id}
 
 
@@ -129,10 +128,13 @@ def _parameter(parameter: inspect.Parameter) -> dict[str, Any]:
     many = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     return {
         "name": parameter.name,
-        "annotation": ""
-        if parameter.annotation is empty
-        else cut(inspect.formatannotation(parameter.annotation), 300),
+        "annotation": "" if parameter.annotation is empty else _annotation(parameter.annotation),
         "default": None if parameter.default is empty else shown(parameter.default, 300),
         "required": parameter.default is empty and not many,
         "kind": parameter.kind.name.lower(),
     }
+
+
+def _annotation(annotation: object) -> str:
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return cut(text, 300)
