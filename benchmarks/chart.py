@@ -142,7 +142,7 @@ def _bar(bar: Bar, top: int, column: bool) -> str:
     )
 
 
-def _panel(
+def panel_of(
     title: str, caption: str, bars: Sequence[Bar], top: int, *, column: bool = False
 ) -> list[str]:
     head = (
@@ -159,17 +159,22 @@ def document(reports: Sequence[Report]) -> str:
     parts: list[str] = []
     for panel in PANELS:
         if rates := throughput(reports, panel):
-            parts += _panel(panel.title, panel.caption, rates, top)
+            parts += panel_of(panel.title, panel.caption, rates, top)
             top += HEAD + ROW * len(rates) + 16
     if goals:
         caption = "dashed line: the goal; longer is better, bars end at twice the goal"
-        parts += _panel("Goals", caption, goals, top, column=True)
+        parts += panel_of("Goals", caption, goals, top, column=True)
         line, end = LABEL + SPAN / CEILING, top + HEAD + ROW * len(goals)
         parts.append(f'<line class="goal" x1="{line}" x2="{line}" y1="{top + HEAD}" y2="{end}"/>')
         top = end + 16
+    return svg(parts, top)
+
+
+def svg(parts: Sequence[str], height: int) -> str:
+    """A file of these parts."""
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" '
-        f'viewBox="0 0 {WIDTH} {top}" role="img"><title>trioqueue benchmarks</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img"><title>trioqueue benchmarks</title>'
         f"<style>{STYLE}</style>"
     )
     return "\n".join([head, *parts, "</svg>", ""])

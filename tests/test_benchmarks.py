@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import arithmetic, chart, child, cli, crew, judge, record, runner, table
+from benchmarks import arithmetic, chart, child, cli, crew, judge, picture, record, runner, table
 from benchmarks.cases import stores
 from benchmarks.judge import Failure, Measured, Verdict
 from benchmarks.measure import Ledger, LedgerError, Sample, Stopwatch
@@ -502,3 +502,8 @@ def test_a_machine_that_is_too_busy_is_asked_again() -> None:
     failure = measured["slow"].failure
     assert failure is not None
     assert failure.verdict is Verdict.BUSY
+
+
+def test_the_readme_s_picture_shows_the_published_figures() -> None:
+    """`python -m benchmarks.picture` draws it anew."""
+    assert picture.TARGET.read_text("utf-8") == picture.document(picture.SOURCE.read_text("utf-8"))

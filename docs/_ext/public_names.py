@@ -7,12 +7,15 @@ did not make it onto a page, is a warning, hence an error in a build with `-W`.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,33 +64,31 @@ class Section(NamedTuple):
 
 
 def public() -> dict[str, object]:
-    """Public name -> what it is, of all modules that are there."""
-    found: dict[str, object] = {}
-    for module in map(_module, MODULES):
-        names = [] if module is None else [name for name in dir(module) if not name.startswith("_")]
-        for name in names:
-            value = getattr(module, name)
-            if not inspect.ismodule(value) and name != "annotations":
-                found.setdefault(name, value)
-    return found
+    """Public name -> what it is."""
+    return {name: getattr(importlib.import_module(home(name)), name) for name in _homes()}
 
 
 def home(name: str) -> str:
     """The module that a public name is imported from."""
-    for module in MODULES:
-        found = _module(module)
-        if found is not None and name in dir(found):
-            return module
-    raise LookupError(name)
+    return _homes()[name]
 
 
-def _module(name: str) -> object | None:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as missing:
-        if missing.name != name:
-            raise
-        return None
+@cache
+def _homes() -> dict[str, str]:
+    """Public name -> its module: what a package imports as itself, `from ._x import A as A`."""
+    found: dict[str, str] = {}
+    for module in reversed(MODULES):
+        source = importlib.util.find_spec(module)
+        if source is not None and source.origin is not None:
+            tree = ast.parse(Path(source.origin).read_text("utf-8"))
+            found |= {
+                alias.name: module
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+                if alias.asname == alias.name
+            }
+    return found
 
 
 def sections(reference: str) -> Iterator[Section]:
