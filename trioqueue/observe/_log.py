@@ -2,9 +2,7 @@
 
 ::
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    configure_logging("json")
 
     async with trioqueue.open_queue(tasks, observers=[log_events()]) as queue: ...
 """
@@ -20,6 +18,7 @@ from typing import Final, final
 
 from .._events import Event, Observer
 from .._model import Move, OutcomeKind
+from ._context import add_task_fields
 
 # Failures that are tried again are warnings, the one that is final an error. What only tells that
 # the queue goes on is DEBUG: a busy queue says it thousands of times a second.
@@ -145,20 +144,28 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 class JsonFormatter(logging.Formatter):
     """Formats each record as one JSON object on one line, in ASCII, whatever it holds.
 
-    ``time`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, then the record's ``extra`` fields
-    (those that are ``None`` are left out), then ``exception`` and ``stack`` if there are any. An
-    extra field that has the name of one of ours gets a ``_`` at its end. What JSON has no word for
-    is written as its ``str``.
+    ``time`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, then ``exception`` and ``stack``
+    if there are any, then the record's ``extra`` fields and, of a line that a task's handler has
+    logged, those of `TaskContextFilter` (fields that are ``None`` are left out). An extra field
+    that has the name of one of ours gets a ``_`` at its end. What JSON has no word for is written
+    as its ``str``. ``process``: with the process's number, for programs of many.
     """
+
+    def __init__(self, *, process: bool = False) -> None:
+        super().__init__()
+        self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of JSON."""
+        add_task_fields(record)
         line: dict[str, str] = {
             "time": _encode(_rfc3339(record.created)),
             "level": _encode(record.levelname),
             "logger": _encode(record.name),
-            "message": _encode(_message(record)),
+            "message": _encode(message_of(record)),
         }
+        if self._process:
+            line["process"] = _encode(record.process)
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)  # kept, as logging does
         if record.exc_text:
@@ -179,7 +186,8 @@ def _rfc3339(created: float) -> str:
     return time.replace("+00:00", "Z")
 
 
-def _message(record: logging.LogRecord) -> str:
+def message_of(record: logging.LogRecord) -> str:
+    """The record's message, also if its arguments do not fit."""
     try:
         return record.getMessage()
     except Exception:  # arguments that do not fit: the rest of the record is still worth a line
