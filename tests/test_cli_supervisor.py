@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import trio.testing
 
 from trioqueue.cli import _supervisor
 from trioqueue.cli._exits import FAILED, LEFT_RUNNING, OK, TERMINATED
-from trioqueue.cli._supervisor import Restarts, Supervisor, describe
+from trioqueue.cli._supervisor import Renewals, Restarts, Supervisor, describe
 
 from .command import environment
 
@@ -83,6 +83,7 @@ def supervisor(
     grace: float = PATIENCE,
     burst: bool = False,
     restarts: Restarts = QUICK,
+    renewals: Renewals | None = None,
     **environment: str,
 ) -> Supervisor:
     return Supervisor(
@@ -92,6 +93,7 @@ def supervisor(
         burst=burst,
         environment={"REPORTS": str(reports.path), **environment},
         restarts=restarts,
+        renewals=renewals,
     )
 
 
@@ -391,6 +393,117 @@ async def test_a_sighup_that_is_ignored_stays_ignored(reports: Reports):
             assert (await reports.next())[1] == "told s"
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+# --- renewals ----------------------------------------------------------------------------------
+
+
+class Renewer:
+    """Renews the children whenever a test says so."""
+
+    def __init__(self) -> None:
+        self._send, self._asked = trio.open_memory_channel[None](1)
+
+    async def __call__(self, renew: Callable[[], None]) -> None:
+        async for _ in self._asked:
+            renew()
+
+    async def renew(self) -> None:
+        await self._send.send(None)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+class Waits(logging.Handler):
+    """Hears that a child has failed, and waits for a renewal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._send, self.heard = trio.open_memory_channel[str](100)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().endswith("ended with exit code 2; waiting for a change"):
+            self._send.send_nowait(record.getMessage())
+
+
+async def test_a_renewal_stops_every_process_and_starts_others(reports: Reports):
+    """With the grace, and as often as there is something new; a stop is as ever."""
+    renewer = Renewer()
+    async with running(supervisor(reports, GOOD, 2, renewals=renewer)) as state:
+        old = await reports.until("up", 2)
+        for _ in range(2):
+            await renewer.renew()
+            assert sorted([(await reports.next()) for _ in range(2)]) == sorted(
+                (pid, "told s") for pid in old
+            )
+            new = await reports.until("up", 2)
+            assert not set(new) & set(old)
+            assert not any(map(alive, old))
+            old = new
+        signal.raise_signal(signal.SIGTERM)
+        await reports.until("told s", 2)
+    assert state.code == OK
+
+
+async def test_a_renewal_does_not_wait_for_a_restart(reports: Reports):
+    """What is dead and about to be replaced is replaced at once, with the new code."""
+    renewer, restarts = Renewer(), Restarts(initial=PATIENCE, maximum=PATIENCE)
+    child = "os.kill(os.getpid(), 9)"
+    async with running(supervisor(reports, child, restarts=restarts, renewals=renewer)):
+        await reports.until("up")
+        with trio.move_on_after(0.05):  # most probably it is waiting by then, and else no harm
+            await trio.sleep_forever()
+        await renewer.renew()
+        await reports.until("up")
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def test_what_fails_by_itself_waits_for_a_renewal(
+    reports: Reports, caplog: pytest.LogCaptureFixture
+):
+    """The same code would fail again; and nobody gives up, however often it is wrong."""
+    renewer, waits = Renewer(), Waits()
+    _supervisor.logger.addHandler(waits)
+    restarts = Restarts(initial=0.001, maximum=0.001, settled=PATIENCE, patience=2)
+    child = "sys.exit(2)"
+    async with running(supervisor(reports, child, restarts=restarts, renewals=renewer)) as state:
+        for _ in range(4):
+            await reports.until("up")
+            await waits.heard.receive()
+            await renewer.renew()
+        signal.raise_signal(signal.SIGTERM)
+    _supervisor.logger.removeHandler(waits)
+    assert state.code in {OK, FAILED}  # the fifth may have been on its way
+    assert "giving up" not in caplog.text
+
+
+async def test_what_does_not_make_room_is_killed(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """After the grace and the hard limit, as in a stop; the next one is there then."""
+    monkeypatch.setattr(_supervisor, "HARD_LIMIT", 0.01)
+    monkeypatch.setattr(_supervisor, "MARGIN", 0.01)
+    renewer = Renewer()
+    async with running(supervisor(reports, DEAF, grace=0.01, renewals=renewer)) as state:
+        (old,) = await reports.until("up")
+        await renewer.renew()
+        (new,) = await reports.until("up")
+        assert new != old
+        assert not alive(old)
+        signal.raise_signal(signal.SIGTERM)
+    assert state.code == LEFT_RUNNING
+
+
+async def test_a_renewal_in_a_stop_is_nothing(reports: Reports):
+    """Whoever saves a file while all is ended does not keep it from ending."""
+    renewer = Renewer()
+    child = "os.read(pipe, 1); report('told', 's'); os.read(pipe, 1)"
+    async with running(supervisor(reports, child, renewals=renewer)) as state:
+        await reports.until("up")
+        signal.raise_signal(signal.SIGTERM)
+        await reports.until("told s")
+        await renewer.renew()
+        signal.raise_signal(signal.SIGTERM)
+    assert state.code == OK
 
 
 @pytest.mark.parametrize(

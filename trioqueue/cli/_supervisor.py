@@ -9,15 +9,16 @@ a supervisor that was killed see as well, needs nobody to send it.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, final
 
 import trio
 
+from ._child import Child, Restarts, describe
 from ._exits import FAILED, INTERRUPTED, LEFT_RUNNING, OK, TERMINATED
 from ._stop import HARD_LIMIT, SAY_NOW, SAY_STOP, heeded_signals
 
@@ -29,54 +30,11 @@ MARGIN: Final = 0.5
 #: Seconds that the system may take to end what was killed; what hangs in a disk may take longer.
 KILLING: Final = 5.0
 
+#: Runs beside the children, and calls what it is given whenever they are to be renewed.
+Renewals = Callable[[Callable[[], None]], Awaitable[None]]
+
 #: How a child ends that was stopped before it had begun to work.
 _ENDED_EARLY: Final = frozenset({INTERRUPTED, TERMINATED, -signal.SIGINT, -signal.SIGTERM})
-
-
-@final
-@dataclass(frozen=True)
-class Restarts:
-    """When a child that has died gets a successor.
-
-    After ``initial`` seconds, doubled up to ``maximum`` with each death, until one has lived for
-    ``settled`` seconds. When ``patience`` deaths in a row of every child were errors of its own
-    (not signals), starting more of them is pointless: a minute and a half with these values.
-    """
-
-    initial: float = 0.5
-    maximum: float = 30.0
-    settled: float = 30.0
-    patience: int = 8
-
-    def delay(self, deaths: int) -> float:
-        """Seconds to wait after the last of ``deaths`` (>= 1) in a row."""
-        return min(self.maximum, self.initial * 2.0 ** min(deaths - 1, 64))
-
-
-@dataclass
-class Child:
-    """A place for a process, and the process that has it."""
-
-    number: int
-    process: trio.Process | None = None
-    pipe: int | None = None  # our end, while there is a process
-    deaths: int = 0  # in a row, each soon after its start
-    errors: int = 0  # those of them, in a row, that were exits with an error
-    done: bool = False  # ended as it should, for good
-
-    def say(self, word: bytes) -> None:
-        """Tell the process, if it is there to hear."""
-        if self.pipe is not None:
-            try:
-                os.write(self.pipe, word)
-            except BrokenPipeError:
-                pass  # it has just ended, as it was to be asked
-
-    def close(self) -> None:
-        """Close our end of the pipe. To a process that still runs it says: stop."""
-        if self.pipe is not None:
-            os.close(self.pipe)
-            self.pipe = None
 
 
 @final
@@ -85,7 +43,8 @@ class Supervisor:
 
     ``command`` gets the pipe's descriptor as one more argument. ``grace``: seconds that a child
     takes for a stop; it gets `HARD_LIMIT` more. ``burst``: a child that exits with 0 is done, and
-    is not replaced. ``environment``: put into this process's own.
+    is not replaced. ``environment``: put into this process's own. ``renewals``: says when the
+    children are to be renewed; one that ends with an error of its own then waits for that.
     """
 
     def __init__(
@@ -97,6 +56,7 @@ class Supervisor:
         burst: bool = False,
         environment: Mapping[str, str] | None = None,
         restarts: Restarts | None = None,
+        renewals: Renewals | None = None,
     ) -> None:
         self._command = tuple(command)
         self._grace = grace
@@ -104,7 +64,9 @@ class Supervisor:
         self._environment = {**os.environ, **(environment or {})}
         self._restarts = restarts or Restarts()
         self._children = [Child(number) for number in range(1, count + 1)]
+        self._renewals = renewals
         self._stopping = trio.Event()
+        self._news = trio.Event()  # a stop, or a renewal: a child need not wait any longer
         self._limit = trio.CancelScope()  # its deadline: when the children are killed
         self._code = OK
 
@@ -117,12 +79,30 @@ class Supervisor:
             async with trio.open_nursery() as watching:
                 watching.start_soon(self._listen, signals)
                 watching.start_soon(self._keep_limit)
+                if self._renewals is not None:
+                    watching.start_soon(self._renewals, self.renew)
                 async with trio.open_nursery() as nursery:
                     for child in self._children:
                         nursery.start_soon(self._keep, child)
                 watching.cancel_scope.cancel()
         logger.info("supervisor ended: exit code %d", self._code)
         return self._code
+
+    def renew(self) -> None:
+        """Stop every process with its grace, and start another in its place as soon as it is gone.
+
+        One that has ended and waits to be replaced is replaced now.
+        """
+        if self._stopping.is_set():
+            return
+        end = trio.current_time() + self._grace + HARD_LIMIT + MARGIN
+        for child in self._children:
+            if not child.renewed:
+                child.renewed = True
+                child.limit.deadline = end
+                child.say(SAY_STOP)
+        self._news.set()
+        self._news = trio.Event()
 
     # --- one child -----------------------------------------------------------------------------
 
@@ -134,19 +114,31 @@ class Supervisor:
             if self._stopping.is_set():
                 self._judge(code)
                 return
+            if child.renewed:
+                child.deaths = child.errors = 0
+                continue
             if code == OK and self._burst:
                 child.done = True
                 return
-            delay = self._next_delay(child, code, trio.current_time() - began)
-            logger.warning("process %d %s; another in %g s", child.number, describe(code), delay)
+            await self._rest(child, code, trio.current_time() - began)
+
+    async def _rest(self, child: Child, code: int, lived: float) -> None:
+        """Wait until a process that died is to be replaced, or all is to stop."""
+        delay = self._next_delay(child, code, lived)
+        how = describe(code)
+        if code > 0 and self._renewals is not None:
+            delay = math.inf
+            logger.warning("process %d %s; waiting for a change", child.number, how)
+        else:
+            logger.warning("process %d %s; another in %g s", child.number, how, delay)
             self._give_up_if_pointless()
-            with trio.move_on_after(delay):
-                await self._stopping.wait()
+        with trio.move_on_after(delay):
+            await self._news.wait()
 
     async def _live(self, child: Child) -> int:
         """One process, from its start to its end; returns its exit code."""
         theirs, ours = os.pipe()
-        child.pipe = ours
+        child.pipe, child.renewed, child.limit = ours, False, trio.CancelScope()
         try:
             try:
                 child.process = await trio.lowlevel.open_process(
@@ -161,6 +153,9 @@ class Supervisor:
             logger.info("process %d started: pid %d", child.number, child.process.pid)
             if self._limit.cancelled_caught:  # late: all the others have been killed already
                 child.process.kill()
+            with child.limit:
+                return await child.process.wait()
+            self._kill(child)
             return await child.process.wait()
         finally:
             child.close()
@@ -220,6 +215,7 @@ class Supervisor:
         end = trio.current_time() + grace + HARD_LIMIT + MARGIN
         self._limit.deadline = min(self._limit.deadline, end)
         self._stopping.set()
+        self._news.set()
         for child in self._children:
             child.say(word)
 
@@ -228,16 +224,9 @@ class Supervisor:
         with self._limit:
             await trio.sleep_forever()
         for child in self._children:
-            if child.process is not None:
-                logger.error("process %d (pid %d) is killed", child.number, child.process.pid)
-                child.process.kill()
+            self._kill(child)
 
-
-def describe(code: int) -> str:
-    """An exit code, as words."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:  # a signal without a name, such as one of the real-time ones
-        return f"was killed by signal {-code}"
+    def _kill(self, child: Child) -> None:
+        if child.process is not None:
+            logger.error("process %d (pid %d) is killed", child.number, child.process.pid)
+            child.process.kill()
