@@ -27,6 +27,11 @@ def main() -> NoReturn:
 
 
 def _run_command_line() -> int:
+    if sys.argv[1:2] == ["health"]:
+        from ._probe import quick
+
+        if (code := quick(sys.argv[2:])) is not None:
+            return code
     try:
         from ._app import run
     except ModuleNotFoundError as error:
