@@ -1,0 +1,74 @@
+// The arithmetic of charts: no drawing.
+
+// The least round number that is not under `value`: 1, 2, 5 times a power of ten.
+export function roundUp(value) {
+  if (!(value > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 2, 5, 10].find((each) => each * power >= value * 0.999999);
+  return Number((step * power).toPrecision(12));
+}
+
+// At most `most` points: neighbours are averaged, and the unknown stays unknown.
+export function thin(at, lines, most) {
+  const size = Math.ceil(at.length / most);
+  if (size <= 1) return { at, lines };
+  const starts = [];
+  // The bins are tied to the time, not to the place in the list: else the whole curve would tremble
+  // with every point that is added.
+  const step = at.length > 1 ? (at[at.length - 1] - at[0]) / (at.length - 1) : 1;
+  let bin = null;
+  at.forEach((time, index) => {
+    const here = Math.floor(time / (step * size));
+    if (here !== bin) starts.push(index);
+    bin = here;
+  });
+  const spans = starts.map((start, index) => [start, starts[index + 1] ?? at.length]);
+  return {
+    at: spans.map(([from, to]) => at[to - 1]),
+    lines: lines.map((values) => spans.map(([from, to]) => mean(values.slice(from, to)))),
+  };
+}
+
+function mean(values) {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
+}
+
+// Paths of a line, and of the area under it, in a box of 1000 by 100. Gaps where nothing is known.
+export function paths(at, values, [from, to], top) {
+  const x = (time) => (((time - from) / (to - from)) * 1000).toFixed(1);
+  const y = (value) => (100 - (Math.min(value, top) / top) * 100).toFixed(2);
+  let line = "";
+  let area = "";
+  for (const [start, end] of runs(values)) {
+    const points = [];
+    for (let index = start; index < end; index += 1) points.push(`${x(at[index])} ${y(values[index])}`);
+    if (points.length === 1) points.push(points[0]); // a dot, by the round ends of the line
+    line += `M${points.join("L")}`;
+    area += `M${x(at[start])} 100L${points.join("L")}L${x(at[end - 1])} 100Z`;
+  }
+  return { line, area };
+}
+
+function runs(values) {
+  const found = [];
+  let start = -1;
+  values.forEach((value, index) => {
+    const known = value !== null && value !== undefined;
+    if (known && start < 0) start = index;
+    if (!known && start >= 0) {
+      found.push([start, index]);
+      start = -1;
+    }
+  });
+  if (start >= 0) found.push([start, values.length]);
+  return found;
+}
+
+export function nearest(at, time) {
+  let best = 0;
+  at.forEach((each, index) => {
+    if (Math.abs(each - time) < Math.abs(at[best] - time)) best = index;
+  });
+  return best;
+}
