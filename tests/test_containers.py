@@ -252,6 +252,53 @@ def test_prometheus_reads_the_files_that_are_mounted():
         assert mounted[str(Path(config).parent / rules)] == f"./deploy/{rules}"
 
 
+# --- the page of the documentation ---------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "deploying.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"no block in {language}"
+    return found
+
+
+def test_the_deployment_for_kubernetes_is_as_careful():
+    """Its command is one, its ports match, and its time to stop is long enough."""
+    (text,) = blocks("yaml")
+    pod = yaml.safe_load(text)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    app.parse_args(container["args"], exit_on_error=False, print_error=False)
+    grace = float(option(container["args"], "--grace"))
+    assert pod["terminationGracePeriodSeconds"] > grace + HARD_LIMIT
+    (port,) = container["ports"]
+    assert option(container["args"], "--listen") == f"0.0.0.0:{port['containerPort']}"
+    probes = {name: container[name]["httpGet"] for name in container if name.endswith("Probe")}
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert probes["livenessProbe"]["path"] == probes["startupProbe"]["path"] == "/health/live"
+    assert probes["readinessProbe"]["path"] == "/health/ready"
+    assert pod["securityContext"]["runAsUser"] == int(IMAGE.last("USER").text.partition(":")[0])
+
+
+def test_the_unit_for_systemd_gives_it_time():
+    """The grace, and the end by force."""
+    (unit,) = blocks("ini")
+    start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    words = start.split()[1:]
+    app.parse_args(words, exit_on_error=False, print_error=False)
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop is not None
+    assert int(stop[1]) > float(option(words, "--grace")) + HARD_LIMIT
+
+
+def test_the_example_of_an_image_of_ones_own_is_one():
+    """On top of ours, whose entrypoint, user and health check it keeps."""
+    (text,) = blocks("dockerfile")
+    (stage,) = read_dockerfile(text)
+    assert stage.base == SERVICES["worker"]["image"]
+    app.parse_args(stage.last("CMD").exec_form(), exit_on_error=False, print_error=False)
+
+
 @pytest.mark.system
 def test_promtool_accepts_the_configuration():
     """With the rules that it names."""
