@@ -119,7 +119,6 @@ async def test_when_a_scheduled_task_is_due_is_told(autojump_clock: MockClock):
         broken = await queue.submit(resize, "broken.png")
         await settle(queue, scheduled=2)
         now = (await page.get("overview"))["now"]
-        await page.get("task", id=broken.id)  # what was heard is sorted out
         rows = {row["id"]: row for row in (await page.get("tasks"))["tasks"]}
         assert rows[later.id]["due_at"] - now == pytest.approx(30, abs=2)
         assert rows[broken.id]["due_at"] - now == pytest.approx(60, abs=25)  # with jitter
@@ -284,45 +283,40 @@ async def test_parameters_that_cannot_be_are_refused(autojump_clock: MockClock):
 
 async def durable_story(broker: str, kind: str) -> None:
     """What is different there: histories, workers with heartbeats, results as bytes."""
-    async with open_queue(tasks, broker=broker, workers=2) as queue:
-        async with open_page(queue) as page:
-            good = await queue.submit(resize, "cat.png")
-            await good.wait()
-            dead = await queue.submit(send, "nobody", 3)
-            await dead.wait()
-            later = await queue.options(delay=600).submit(send, "ann@example.org")
-            running = await queue.submit(wait, "a")
-            await settle(queue, running=1)
-            await page.post(
-                "queues/resume", {"queue": None}
-            )  # and whoever does a thing sees it soon
+    async with open_queue(tasks, broker=broker, workers=2) as queue, open_page(queue) as page:
+        good = await queue.submit(resize, "cat.png")
+        await good.wait()
+        dead = await queue.submit(send, "nobody", 3)
+        await dead.wait()
+        later = await queue.options(delay=600).submit(send, "ann@example.org")
+        running = await queue.submit(wait, "a")
+        await settle(queue, running=1)
+        await page.post("queues/resume", {"queue": None})  # whoever does a thing sees it soon
+        overview = await page.get("overview")
+        while not (overview["counts"]["running"] and overview["workers"]["slots"]):
+            await trio.sleep(0.05)
             overview = await page.get("overview")
-            while not (overview["counts"]["running"] and overview["workers"]["slots"]):
-                await trio.sleep(0.05)
-                overview = await page.get("overview")
-            assert overview["broker"] == kind
-            assert overview["counts"]["dead"] == 1
-            assert overview["workers"]["slots"] == 2
-            rows = {row["id"]: row for row in (await page.get("tasks"))["tasks"]}
-            assert set(rows) == {good.id, dead.id, later.id, running.id}
-            assert rows[later.id]["due_at"] - overview["now"] == pytest.approx(600, abs=60)
-            assert rows[running.id]["running_for"] >= 0
-            assert ":" in rows[running.id]["worker_name"]
-            task = await page.get("task", id=good.id)
-            assert task["result"] == '"CAT.PNG"'
-            assert [entry["name"] for entry in task["timeline"]] == [
-                "submitted",
-                "started",
-                "succeeded",
-            ]
-            assert task["timeline"][1]["worker_name"] == rows[running.id]["worker_name"]
-            assert task["timeline_complete"]
-            assert (await page.get("dead"))["total"] == 1
-            assert (await page.get("task", id=dead.id))["errors"][0]["type"] == "ConnectionError"
-            assert [row["id"] for row in (await page.get("tasks", text="nobody"))["tasks"]] == [
-                dead.id
-            ]
-            await running.cancel()
+        assert overview["broker"] == kind
+        assert overview["counts"]["dead"] == 1
+        assert overview["workers"]["slots"] == 2
+        rows = {row["id"]: row for row in (await page.get("tasks"))["tasks"]}
+        assert set(rows) == {good.id, dead.id, later.id, running.id}
+        assert rows[later.id]["due_at"] - overview["now"] == pytest.approx(600, abs=60)
+        assert rows[running.id]["running_for"] >= 0
+        assert ":" in rows[running.id]["worker_name"]
+        task = await page.get("task", id=good.id)
+        assert task["result"] == '"CAT.PNG"'
+        assert [entry["name"] for entry in task["timeline"]] == [
+            "submitted",
+            "started",
+            "succeeded",
+        ]
+        assert task["timeline"][1]["worker_name"] == rows[running.id]["worker_name"]
+        assert task["timeline_complete"]
+        assert (await page.get("dead"))["total"] == 1
+        assert (await page.get("task", id=dead.id))["errors"][0]["type"] == "ConnectionError"
+        assert [row["id"] for row in (await page.get("tasks", text="nobody"))["tasks"]] == [dead.id]
+        await running.cancel()
 
 
 async def test_a_broker_in_a_file(tmp_path: Path):

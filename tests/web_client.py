@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx  # noqa: ASYNC127 - its successor does not know Trio
 import trio
 
 from trioqueue import web
@@ -49,9 +49,9 @@ def answer(response: httpx.Response, status: int) -> Any:
 @asynccontextmanager
 async def open_page(source: Any, **options: Any) -> AsyncIterator[Page]:
     """A page on ``source`` that everybody may operate, unless told otherwise."""
-    async with web.open_app(source, **{"auth": web.everybody, **options}) as app:
-        async with connect(app) as http:
-            yield Page(app, http)
+    given = {"auth": web.everybody, **options}
+    async with web.open_app(source, **given) as app, connect(app) as http:
+        yield Page(app, http)
 
 
 def connect(app: Any, base: str = ORIGIN, **options: Any) -> httpx.AsyncClient:

@@ -52,7 +52,7 @@ async def matching_letters(source: Source, wanted: Filter) -> Sequence[DeadLette
 
     Where an error's group is asked for, so many of all others are looked at.
     """
-    letters = await source.letters_newest(
+    letters = await source.dead_letters(
         wanted.type,
         error=wanted.error,
         older_than=wanted.older_than,

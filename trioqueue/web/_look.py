@@ -97,7 +97,7 @@ class Looks:
             if exact is not None:
                 found[exact.id] = exact
         for state in states:
-            tasks = await self._source.tasks_newest(state, at_most, type=type_, queue=queue)
+            tasks = await self._source.tasks(state, at_most, type=type_, queue=queue)
             searched += len(tasks)
             more = more or len(tasks) == at_most
             found |= {task.id: task for task in await _matching(tasks, text)}
@@ -109,6 +109,7 @@ class Looks:
         }
 
     async def _rows(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+        await self._recorder.sort_out()
         starts: dict[str, Start | None] = {}
         if not self._source.in_memory:
             running = [task.id for task in tasks if task.state is State.RUNNING]
@@ -157,15 +158,15 @@ class Looks:
         return await self._cache.get("failures", 2 * FRESH, self._read_failures)
 
     async def _read_failures(self) -> object:
-        letters = await self._source.letters_newest(limit=SEARCHED)
-        retried = await self._source.tasks_newest(State.SCHEDULED, SEARCHED)
+        letters = await self._source.dead_letters(limit=SEARCHED)
+        retried = await self._source.tasks(State.SCHEDULED, SEARCHED)
+        await self._recorder.sort_out()
         failures = [failure_of_letter(letter) for letter in letters]
         failures += [
             failure
             for task in retried
             if (failure := failure_of_task(task, self._failed_at(task.id))) is not None
         ]
-        await trio.lowlevel.checkpoint()
         errors = {each.id: each.error for each in failures}
         groups: list[dict[str, Any]] = []
         for group in group_failures(failures):

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from .. import DeadLetter, HistoryEntry, State
 from .._model import TERMINAL, ErrorRecord, Move, Task
-from ._recorder import Recorder, Timeline, detail
+from ._recorder import Fact, Recorder, Timeline, detail
 from ._source import HERE, Source
 from ._text import LONG, SHORT, cut, finite, one_line, shown
 
@@ -201,25 +201,23 @@ def timeline_json(
     """
     facts = [] if heard is None else heard.facts
     if not history:
-        entries = [
-            _entry(fact.name, source.unix(fact.time), fact.delivery, "", fact.attempt, detail(fact))
-            for fact in facts
-        ]
-        return {"timeline": entries, "timeline_complete": bool(heard and heard.whole)}
+        all_heard = [_heard(fact, source) for fact in facts]
+        return {"timeline": all_heard, "timeline_complete": bool(heard and heard.whole)}
+    entries: list[dict[str, Any]] = []
     said = {(fact.name, fact.delivery): fact for fact in facts}
-    entries = []
     for name, at, delivery, worker in history:
         fact = said.get((name, delivery))
         words = "" if fact is None else detail(fact)
         entries.append(_entry(name, at, delivery, worker, fact and fact.attempt, words))
-    entries += [
-        _entry(fact.name, source.unix(fact.time), fact.delivery, "", fact.attempt, detail(fact))
-        for fact in facts
-        if fact.name in ("refused", "progressed")
-    ]
+    entries += [_heard(fact, source) for fact in facts if fact.name in ("refused", "progressed")]
     entries.sort(key=lambda entry: float(entry["at"]))
     first = history[0].name in (Move.SUBMITTED, Move.DELAYED)
     return {"timeline": entries, "timeline_complete": first}
+
+
+def _heard(fact: Fact, source: Source) -> dict[str, Any]:
+    at = source.unix(fact.time)
+    return _entry(fact.name, at, fact.delivery, "", fact.attempt, detail(fact))
 
 
 def _entry(

@@ -17,6 +17,10 @@ from .._rates import Rates, _Reading, rates_between
 #: (seconds between points, points): 10 minutes, 2 hours, a day.
 RINGS: Final = ((1.0, 600), (10.0, 720), (60.0, 1440))
 
+#: Seconds by which a sample may be early for a point: they come a little late as a rule, and the
+#: next one must not be left out for that.
+_EARLY: Final = 0.5
+
 COUNTS: Final = ("scheduled", "ready", "running", "dead")
 RATES: Final = ("submitted", "succeeded", "failed", "retried", "dead")
 
@@ -91,15 +95,18 @@ class Ring:
         self.span: Final = step * size
         self._points: deque[_Point] = deque(maxlen=size)
         self._times = no_times()
+        self._due = float("-inf")
         self._before: tuple[float, Mapping[Move, int]] | None = None
 
     def add(self, now: float, wall: float, counts: Counts, times: Times) -> None:
         """One sample: at ``now`` seconds on a monotonic clock, ``wall`` on the wall's."""
         self._times.include(times)
         before = self._before
-        # A tenth early is in time: samples come a little late, and late ones would skip points.
-        if before is not None and now - before[0] < 0.9 * self.step:
+        if now < self._due - _EARLY:
             return
+        self._due += self.step
+        if self._due <= now:  # the first, or nobody has sampled for long
+            self._due = now + self.step
         after = (now, counts.moves)
         self._points.append(
             _Point(

@@ -8,11 +8,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from inspect import signature
 from typing import Any, Final, cast, final
 
 import trio
 
-from .. import Inspector, Queue, RemoteBroker, TaskSet, WorkerRecord, open_queue
+from .. import DeadLetter, Inspector, Queue, RemoteBroker, State, TaskSet, WorkerRecord, open_queue
 from .._errors import InvalidTask
 from .._events import Emitter
 from .._model import Task
@@ -39,11 +40,10 @@ class Source:
         self.in_memory: Final = not isinstance(inspector, RemoteBroker)
         self.kind: Final = _kind(inspector)
         self._began = wall_clock()
-
-    @property
-    def tasks(self) -> TaskSet | None:
-        """The task types, where they are known."""
-        return None if self.queue is None else self.queue._tasks
+        #: A broker of somebody else may list from the other end alone.
+        self._newest: dict[str, Any] = {}
+        if "newest" in signature(inspector.tasks).parameters:
+            self._newest["newest"] = True
 
     def unix(self, at: float) -> float:
         """A time on the broker's clock as Unix time: in memory that clock is Trio's."""
@@ -54,17 +54,28 @@ class Source:
         lease = task.lease
         return None if lease is None else max(0.0, trio.current_time() - lease.started_at)
 
-    async def tasks_newest(self, state: Any, limit: int, **filters: Any) -> Sequence[Task]:
-        try:
-            return await self.inspector.tasks(state, limit=limit, newest=True, **filters)
-        except TypeError:
-            return list(await self.inspector.tasks(state, limit=limit, **filters))[::-1]
+    async def tasks(
+        self, state: State | None, limit: int, *, type: str | None = None, queue: str | None = None
+    ) -> Sequence[Task]:
+        """Up to ``limit`` tasks of one state (``None``: the open ones), the newest first."""
+        found: Sequence[Task] = await self.inspector.tasks(
+            state, type=type, queue=queue, limit=limit, **self._newest
+        )
+        return found if self._newest else found[::-1]
 
-    async def letters_newest(self, type: Any = None, **filters: Any) -> Any:
-        try:
-            return await self.inspector.dead_letters(type, newest=True, **filters)
-        except TypeError:
-            return list(await self.inspector.dead_letters(type, **filters))[::-1]
+    async def dead_letters(
+        self,
+        type: str | None = None,
+        *,
+        error: str | None = None,
+        older_than: float = 0.0,
+        limit: int,
+    ) -> Sequence[DeadLetter]:
+        """Up to ``limit`` dead letters, the newest death first."""
+        found: Sequence[DeadLetter] = await self.inspector.dead_letters(
+            type, error=error, older_than=older_than, limit=limit, **self._newest
+        )
+        return found if self._newest else found[::-1]
 
     async def workers(self) -> Sequence[WorkerRecord]:
         """The worker processes; in memory the one that there is."""

@@ -49,11 +49,13 @@ class Submits:
         options = _options(body.get("options", {}))
         submission = queue.options(**options)
         with note(request, "submit", task_type.name) as said:
-            with trio.move_on_after(_PATIENCE) as waiting:
-                handle = await submission.submit(task_type, *args, **kwargs)
-                said.done = True
-            if waiting.cancelled_caught:
-                raise Wrong(f"not accepted within {_PATIENCE:.0f} s: the queue may be full", 503)
+            try:
+                with trio.fail_after(_PATIENCE):
+                    handle = await submission.submit(task_type, *args, **kwargs)
+            except trio.TooSlowError:
+                why = f"not accepted within {_PATIENCE:.0f} s: the queue may be full"
+                raise Wrong(why, 503) from None
+            said.done = True
         self._changed()
         return {"id": handle.id}
 
