@@ -6,10 +6,13 @@ anything is opened or imported. No error and nothing that is shown has a passwor
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from .._broker import RemoteBroker
 from .._errors import InvalidTask
@@ -64,6 +67,15 @@ def parse_broker_url(url: object) -> BrokerUrl:
 def check_broker_url(url: object) -> None:
     """Everything about ``url`` that can be known without opening it. Raises `InvalidTask`."""
     parse_broker_url(url).need_extra()
+
+
+def anchor(url: str, directory: Path) -> str:
+    """The URL, a file's relative name in it made one in ``directory``. Raises `InvalidTask`."""
+    parsed = parse_broker_url(url)
+    if not isinstance(parsed, SqliteUrl) or os.path.isabs(parsed.path):
+        return url
+    _, mark, query = url.partition("?")
+    return f"sqlite:///{quote(str(directory / parsed.path))}{mark}{query}"
 
 
 @asynccontextmanager

@@ -11,11 +11,25 @@ from types import ModuleType
 from .. import TaskSet
 from ._errors import Wrong
 
+#: The directory that is looked into before the current one: that of the file which named the tasks.
+_places: list[str] = []
+
+
+def look_in(*directories: str) -> None:
+    """Let `load_tasks` look into these first, and no longer into those that it was told before."""
+    _places[:] = directories
+
+
+def places() -> list[str]:
+    """What `look_in` was told, for a process that is to find the same."""
+    return list(_places)
+
 
 def load_tasks(target: str) -> TaskSet:
     """The `TaskSet` that ``target`` names, with a task type in it at the least.
 
-    The current directory is looked into first, as ``python -m`` does. Raises `Wrong`, in one line.
+    The current directory is looked into first, as ``python -m`` does; before it, if ``target`` is
+    from a ``pyproject.toml``, the directory of that. Raises `Wrong`, in one line.
     """
     name, colon, path = target.partition(":")
     file = name.endswith(".py")
@@ -52,11 +66,13 @@ def _import(name: str) -> ModuleType:
     here = os.getcwd()
     if not sys.flags.safe_path and not {"", here} & set(sys.path[:1]):
         sys.path.insert(0, here)
+    sys.path[:0] = [place for place in _places if place not in sys.path[:2]]
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            msg = f"there is no module {error.name!r} (looked in {here} and the rest of sys.path)"
+            first = ", ".join(dict.fromkeys([*_places, here]))
+            msg = f"there is no module {error.name!r} (looked in {first} and the rest of sys.path)"
             raise Wrong(msg) from None
         raise Wrong(_failed(name, error)) from error
     except (Exception, SystemExit) as error:  # whatever a module does at its import

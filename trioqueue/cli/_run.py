@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -19,7 +20,8 @@ from ..brokers._url import check_broker_url, open_broker_url
 from ._broker import BrokerOption, broker_url
 from ._errors import Wrong, only
 from ._exits import FAILED, OK
-from ._load import load_tasks
+from ._load import load_tasks, look_in, places
+from ._reload import Reload, directories_of
 from ._stop import Stop
 from ._supervisor import Supervisor
 from ._types import FLAG, SECONDS, within
@@ -63,6 +65,7 @@ class _Run:
             *(sys.executable, "-m", "trioqueue", "run", self.target, "--processes", "1"),
             *("--workers", str(self.workers), "--grace", repr(self.grace)),
             *(word for name in self.queues for word in ("--queue", name)),
+            *(word for place in places() for word in ("--look-in", place)),
             *(f"--{flag}" for flag in flags),
             *more,
         ]
@@ -84,8 +87,11 @@ def run(
     burst: Annotated[bool, FLAG] = False,
     queue: Annotated[tuple[str, ...], FLAG] = (),
     check: Annotated[bool, FLAG] = False,
+    reload: Annotated[bool, FLAG] = False,
+    reload_dir: Annotated[tuple[str, ...], FLAG] = (),
     verbose: Annotated[bool, FLAG, Parameter(alias="-v")] = False,
     supervised_by: Annotated[int | None, Parameter(show=False), within(3)] = None,
+    look_in_: Annotated[tuple[str, ...], Parameter(name="--look-in", show=False), FLAG] = (),
 ) -> int:
     """Work on the tasks of a broker, until stopped or, with --burst, until nothing is left.
 
@@ -107,6 +113,11 @@ def run(
         Serve only this queue; may be given again for more.
     check
         Import the module, open the broker, and end: whether it would start.
+    reload
+        For development: restart the worker processes whenever a .py file of the module's package
+        has changed. Running tasks get the grace.
+    reload_dir
+        Watch this directory instead, as with --reload; may be given again for more.
     verbose
         A line for each attempt.
     """
@@ -115,12 +126,14 @@ def run(
         tally = Tally()
         stop = Stop(grace, tally.last_words)
         stop.obey(supervised_by)
+        look_in(*look_in_)
     wanted = _Run(tasks, broker_url(broker), workers, processes, grace, burst, queue, verbose)
     check_broker_url(wanted.url)
     for name in queue:
         check_name("--queue", name)
-    if processes > 1:
-        return _supervise(wanted, check=check)
+    watched = _to_watch(tasks, reload_dir, burst=burst) if reload or reload_dir else []
+    if processes > 1 or watched:
+        return _supervise(wanted, check=check, watched=watched)
     task_set = load_tasks(tasks)
     log_to_stderr()
     if check:
@@ -144,21 +157,38 @@ def _run_until_ended(work: Work) -> int:
         return FAILED
 
 
-def _supervise(wanted: _Run, *, check: bool) -> int:
-    """First see in a child whether one would start, then keep so many."""
+def _to_watch(target: str, directories: Sequence[str], *, burst: bool) -> list[str]:
+    """The directories of --reload; what is not there would never change."""
+    if burst:
+        raise Wrong("--burst ends when all is done, --reload never does: give one of them")
+    for directory in directories:
+        if not os.path.isdir(directory):
+            msg = f"--reload-dir {directory} is no directory"
+            raise Wrong(msg)
+    return list(directories) or directories_of(target)
+
+
+def _supervise(wanted: _Run, *, check: bool, watched: Sequence[str]) -> int:
+    """First see in a child whether one would start, then keep so many.
+
+    Not if code is ``watched``: what is wrong with it today may be put right in a minute.
+    """
     if os.name != "posix":
-        msg = "--processes above 1 needs a POSIX system: start several commands instead"
+        msg = "--processes above 1, and --reload, need a POSIX system"
         raise Wrong(msg)
-    code = _check_in_child(wanted)
-    if code != OK or check:
-        return code
+    if check or not watched:
+        code = _check_in_child(wanted)
+        if code != OK or check:
+            return code
     log_to_stderr()
     supervisor = Supervisor(
         wanted.command("--supervised-by"),
         wanted.processes,
         wanted.grace,
         burst=wanted.burst,
-        environment=wanted.environment,
+        # What is written within a second would be taken for what was compiled in that second.
+        environment=wanted.environment | ({"PYTHONDONTWRITEBYTECODE": "1"} if watched else {}),
+        renewals=Reload(watched).watch if watched else None,
     )
     return trio.run(supervisor.run)
 
