@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,11 +41,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 async def serving(stop: trio.Event | None = None, **options: Any) -> AsyncIterator[int]:
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-
-            async def run(task_status: Any) -> None:
-                await serve(hello, port=0, stop=stop, task_status=task_status, **options)
-
-            (url,) = await nursery.start(run)
+            (url,) = await nursery.start(partial(serve, hello, port=0, stop=stop, **options))
             yield int(url.rpartition(":")[2])
             if stop is None:
                 nursery.cancel_scope.cancel()
@@ -126,6 +123,16 @@ async def test_a_client_that_does_not_read_holds_up_no_end(cancelled: bool):
             stop.set()
     await until_closed(stream)
     await stream.aclose()
+
+
+async def test_a_stop_ends_the_streams_of_an_app_that_says_how(monkeypatch: pytest.MonkeyPatch):
+    """Before the graceful wait, which would be for nothing."""
+    ended = trio.Event()
+    monkeypatch.setattr(hello, "end_streams", ended.set, raising=False)
+    stop = trio.Event()
+    async with serving(stop) as _:
+        stop.set()
+    assert ended.is_set()
 
 
 async def test_what_an_app_raises_is_logged_and_answered(caplog: pytest.LogCaptureFixture):

@@ -52,7 +52,8 @@ async def serve(  # noqa: ASYNC128 - `started` is called in `_Server`
     seconds, idle connections none. Cancelled: every connection is closed at once.
 
     Raises `OSError`, which names the address, if it cannot be listened at. ``app`` sees the
-    lifespan of ASGI. It has to bound the bodies that it reads; a request's head is bounded here.
+    lifespan of ASGI. It has to bound the bodies that it reads; a request's head is bounded here. An
+    ``app.end_streams()``, if there is one, is called as the stop begins.
     """
     check_name("host", host)
     check_count("port", port, 0, 65_535)
@@ -101,6 +102,7 @@ class _Server:
 
     def __init__(self, app: App, graceful_timeout: float) -> None:
         self._app = ASGIWrapper(app)
+        self._end_streams: Callable[[], object] = getattr(app, "end_streams", _nothing)
         self._config = _configure()
         self._graceful = graceful_timeout
         self._context = WorkerContext(None)
@@ -148,6 +150,7 @@ class _Server:
                     await stop.wait()
                     accepting.cancel_scope.cancel(reason="the server stops")
                 await self._context.terminated.set()  # idle connections end
+                self._end_streams()  # and what never ends by itself
                 if self._streams:
                     with trio.move_on_after(self._graceful):
                         await self._quiet.wait()
@@ -177,3 +180,7 @@ class _Server:
             self._streams.discard(stream)
             if not self._streams:
                 self._quiet.set()
+
+
+def _nothing() -> None:
+    """The app has no streams that would not end by themselves."""
