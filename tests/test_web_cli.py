@@ -98,6 +98,10 @@ def test_the_password_comes_from_the_environment_or_a_file(
     monkeypatch.setenv("TRIOQUEUE_WEB_AUTH", "ann:s:x ")
     monkeypatch.setenv("TRIOQUEUE_WEB_HOST", "0.0.0.0")
     assert run(["web"]) == 0
+    monkeypatch.delenv("TRIOQUEUE_WEB_AUTH")
+    monkeypatch.setenv("TRIOQUEUE_WEB_AUTH_FILE", str(tmp_path / "secret"))
+    assert run(["web"]) == 0
+    assert len(site) == 3
     for served in site:
         assert isinstance(served._auth, BasicAuth)
         assert (served._auth._user, served._auth._password) == (b"ann", b"s:x ")

@@ -8,7 +8,8 @@ from tests.mutants._redis import REDIS
 from tests.mutants._redis_wire import REDIS_WIRE
 from tests.mutants._rules import RULES
 from tests.mutants._sqlite import SQLITE
+from tests.mutants._web import WEB
 
 __all__ = ["LAW_NAMES", "MUTANTS", "PROMISES", "Mutant"]
 
-MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE, *SQLITE, *REDIS, *REDIS_WIRE)
+MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE, *SQLITE, *REDIS, *REDIS_WIRE, *WEB)

@@ -12,6 +12,8 @@ PROMISES: Final = (
     "partition",  # a worker stops what it cannot prove to be its own
     "interrupts",  # Ctrl-C loses nothing, and reaches a busy handler
     "observers are guests",
+    "strangers are kept out",  # of the page
+    "looking costs little",
 )
 LAW_NAMES: Final = tuple(law.name for law in LAWS)
 
