@@ -28,6 +28,7 @@ nitpicky = True
 
 # Markdown: links are checked by heading, as a forge has them.
 myst_heading_anchors = 4
+highlight_language = "text"  # of a block that does not say what it is: often output
 myst_enable_extensions = ["colon_fence", "deflist"]
 suppress_warnings = ["toc.empty_glob"]  # pages of what is being built
 

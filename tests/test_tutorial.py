@@ -2,13 +2,15 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
-from .command import PATIENCE, environment
+from .command import MODULE, PATIENCE, environment, start
 from .redis_server import Server
 
 pytestmark = pytest.mark.network  # processes, mostly
@@ -18,7 +20,7 @@ PROGRAMS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 #: In its place stands the address of the test's own server.
 REDIS = "redis://localhost:6379/0"
-INSTALL, FILE, WORKER, FLEET, CHECK = range(5)
+INSTALL, FILE, WORKER, FLEET, CHECK, TOP, WEB = range(7)
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def shown(step: int) -> str:
 
 
 def test_every_block_of_commands_is_tried():
-    assert len(COMMANDS) == CHECK + 1
+    assert len(COMMANDS) == WEB + 1
     assert [name for name, _ in PROGRAMS] == ["jobs.py", "shop.py"]
 
 
@@ -64,9 +66,26 @@ def test_a_file_outlives_the_producer(folder: Path):
     done = run(WORKER, folder)
     assert shown(WORKER) in done
     assert "there is no invoice -1" in done
+    assert "welcome" in run(TOP, folder)
 
 
 def test_a_server_takes_the_place_of_the_file(folder: Path):
     with Server() as server:
         assert shown(WORKER) in run(FLEET, folder, server.url())
         assert "persistence" in run(CHECK, folder, server.url())
+
+
+def test_the_page_is_one_command(folder: Path):
+    run(FILE, folder)
+    (command,) = COMMANDS[WEB].splitlines()
+    with start(*MODULE, *command.split()[1:], "--port", "0", cwd=folder) as server:
+        try:
+            assert server.stdout is not None
+            address = re.search(r"http://\S+", server.stdout.readline())
+            assert address is not None
+            with urlopen(address[0], timeout=PATIENCE) as page:
+                assert "trioqueue" in page.read().decode()
+            server.send_signal(signal.SIGINT)
+            assert server.wait(PATIENCE) == 0
+        finally:
+            server.kill()
