@@ -94,7 +94,8 @@ async def test_a_server_that_says_nothing_is_waited_for_and_no_longer(serve: Ser
         gone.set()
 
     url = await serve(handle)
-    assert await ask(url, 0.01) == (False, f"{url}: no answer for 0.01 s")
+    with trio.fail_after(30):  # only so that a hang fails
+        assert await ask(url, 0.01) == (False, f"{url}: no answer for 0.01 s")
     await gone.wait()  # and the connection is closed
 
 

@@ -184,6 +184,9 @@ async def test_a_change_renews_once_it_has_settled(
     assert await watched.look(3) == 1
     (line,) = [line for line in caplog.messages if line.endswith("restarting")]
     assert re.fullmatch(r"\S+jobs\.py, \S+more\.py changed: restarting", line)
+    await watched.write("more.py", "y = 3")
+    assert await watched.look(3) == 2
+    assert re.fullmatch(r"\S+more\.py changed: restarting", caplog.messages[-1])
 
 
 async def test_a_syntax_error_is_told_and_the_old_code_goes_on(

@@ -496,13 +496,13 @@ async def test_what_does_not_make_room_is_killed(
 async def test_a_renewal_in_a_stop_is_nothing(reports: Reports):
     """Whoever saves a file while all is ended does not keep it from ending."""
     renewer = Renewer()
-    child = "os.read(pipe, 1); report('told', 's'); os.read(pipe, 1)"
-    async with running(supervisor(reports, child, renewals=renewer)) as state:
+    async with running(supervisor(reports, PATIENT, renewals=renewer)) as state:
         await reports.until("up")
         signal.raise_signal(signal.SIGTERM)
         await reports.until("told s")
         await renewer.renew()
         signal.raise_signal(signal.SIGTERM)
+        assert (await reports.next())[1] == "told n"
     assert state.code == OK
 
 

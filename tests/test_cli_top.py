@@ -17,13 +17,13 @@ import trio.testing
 from rich.cells import cell_len
 
 import trioqueue
-from trioqueue import BrokerUnavailable, Counts, ErrorRecord, Retry, State, TaskSet
+from trioqueue import BrokerUnavailable, Counts, ErrorRecord, Options, Retry, State, Task, TaskSet
 from trioqueue._failures import Failure, group_failures
 from trioqueue._rates import Rates
 from trioqueue.cli import _top
 from trioqueue.cli._status import Seen
 from trioqueue.cli._top_frame import View, curve, frame, per_second
-from trioqueue.cli._top_look import Running, Snapshot, Watch
+from trioqueue.cli._top_look import Running, Snapshot, Watch, running_of
 from trioqueue.cli._top_table import Column, Line, Section, crop, fit, share, table
 
 from .test_cli_demo import terminal
@@ -307,6 +307,22 @@ async def test_a_look_brings_what_runs_what_fails_and_who_works(tmp_path: Path):
         await held.cancel()
         for each in await queue.inspector.tasks(State.SCHEDULED):
             await queue.inspector.cancel(each.id)
+
+
+def test_what_runs_longest_comes_first():
+    """As far as it is known; clocks that differ make nobody start in the future."""
+    tasks = [Task(name, "wait", (), {}, Options()) for name in "abcd"]
+    known = {
+        (task.id, 0, None): (at, "w")
+        for task, at in zip(tasks, (90.0, 50.0, 0.0, 120.0), strict=True)
+    }
+    made = running_of(tasks, known, 100.0)
+    assert [(task.id, task.running_for) for task in made] == [
+        ("b", 50.0),
+        ("a", 10.0),
+        ("c", None),
+        ("d", 0.0),
+    ]
 
 
 # --- again and again -----------------------------------------------------------------------------
