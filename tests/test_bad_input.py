@@ -116,6 +116,29 @@ async def test_a_priority_is_0_to_255(value: Any) -> None:
         queue.options(priority=255)
 
 
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ([("a", "b")], "mapping"),
+        ("a", "mapping"),
+        ({1: "a"}, "a name in headers"),
+        ({"": "a"}, "a name in headers"),
+        ({"a\n": "b"}, "a name in headers"),
+        ({"a": b"b"}, "headers['a']"),
+        ({"a": None}, "headers['a']"),
+        ({"a": "\ud800"}, "UTF-8"),
+        ({f"h{n}": "" for n in range(33)}, "32 at most"),
+        ({"a": "é" * 8192}, "16384 bytes"),
+    ],
+    ids=range(10),
+)
+async def test_headers_are_text_and_bounded(value: Any, what: str) -> None:
+    async with opened(tasks) as queue:
+        refused(lambda: queue.options(headers=value), "headers", what)
+        queue.options(headers={"a": "é" * 8000, **{f"h{n}": "" for n in range(31)}})
+        queue.options(headers={})
+
+
 async def test_capacity_is_never_below_workers() -> None:
     error = await refused_opening(workers=5, capacity=4)
     assert isinstance(error, InvalidTask)

@@ -102,6 +102,28 @@ async def test_ids_grow(autojump_clock: MockClock) -> None:
     assert ids == sorted(set(ids))
 
 
+async def test_headers_travel_with_a_task(autojump_clock: MockClock) -> None:
+    """Read-only, as they were at the submit; a plain submit shares its type's options."""
+    seen: list[object] = []
+    local = TaskSet()
+
+    @local.task
+    async def look() -> None:
+        seen.append(current_task().headers)
+
+    async with opened(local) as queue:
+        given = {"traceparent": "00-1"}
+        tagged = queue.options(headers=given)
+        await tagged.submit(look)
+        given["traceparent"] = "later"
+        await tagged.submit(look)
+        await queue.options(headers=None).submit(look)
+        await queue.submit(look)
+        assert queue._make(look, (), {}).options is look.options
+    assert seen == [{"traceparent": "00-1"}, {"traceparent": "later"}, {}, {}]
+    assert not any(hasattr(headers, "update") for headers in seen)
+
+
 async def test_options_apply_to_each_of_a_batch(autojump_clock: MockClock) -> None:
     async with opened(tasks) as queue:
         later = queue.options(delay=3)

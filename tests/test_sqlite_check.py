@@ -11,6 +11,7 @@ from trioqueue.brokers._findings import Finding, Level
 from trioqueue.brokers._sqlite import open_sqlite_broker
 from trioqueue.brokers._sqlite_check import SqliteFacts, check_sqlite
 from trioqueue.brokers._sqlite_facts import choose_mount, examine_sqlite, find_file_system, gather
+from trioqueue.brokers._sqlite_schema import VERSION
 
 from .sqlite_help import a_task, outsider
 
@@ -27,7 +28,12 @@ CASES = {
         ["another program", "a file of its own"],
     ),
     "newer": (replace(GOOD, version=99), "schema", Level.PROBLEM, ["99", "upgrade trioqueue"]),
-    "empty": (replace(GOOD, version=0), "schema", Level.OK, ["an empty file", "version 1"]),
+    "empty": (
+        replace(GOOD, version=0),
+        "schema",
+        Level.OK,
+        ["an empty file", f"version {VERSION}"],
+    ),
     "damaged": (
         *(replace(GOOD, damage=("page 7 is bad",)), "integrity", Level.PROBLEM),
         ["page 7 is bad", "restore"],

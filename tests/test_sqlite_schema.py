@@ -80,6 +80,33 @@ def test_migrations_run_forward_from_where_the_file_is(tmp_path: Path) -> None:
         assert ran == [2, 3, 4]
 
 
+async def test_a_file_of_the_first_version_opens_and_works_with_headers(tmp_path: Path) -> None:
+    """Its tasks have none, and run; from then on it is a file like any other."""
+    path = tmp_path / "jobs.db"
+    with outsider(path) as db:
+        migrate(db, "it", {1: MIGRATIONS[1]})  # type: ignore[arg-type]
+        assert db.pragma("user_version") == 1
+        db.execute(
+            "INSERT INTO lanes (id, queue, type, ready) VALUES (1, 'default', 'work', 1);"
+            "INSERT INTO tasks (seq, id, lane, state, place, accepted_at, history, payload)"
+            " VALUES (1, 'old', 1, 1, 1, 0.0, 'submitted 0.000 0 \n', x'5b5d');"
+            "UPDATE meta SET counter = 1, ready = 1, n_submitted = 1"
+        )
+    async with open_sqlite_broker(path) as broker:
+        await broker.publish([a_task(2, headers={"who": "me"})])
+        found = await broker.tasks()
+        assert [(task.id, task.options.headers) for task in found] == [
+            ("old", None),
+            ("2", {"who": "me"}),
+        ]
+        assert [lease.task.id for lease in await broker.claim({"work": 9, "a": 9}, 9)] == [
+            "old",
+            "2",
+        ]
+    with outsider(path) as db:
+        assert db.pragma("user_version") == VERSION
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """All its steps are one transaction, the number of the version included."""
 
@@ -93,9 +120,9 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> Non
         db.execute("COMMIT")
         db.execute("BEGIN IMMEDIATE")
         with pytest.raises(apsw.SQLError):
-            migrate(db, "it", {1: MIGRATIONS[1], 2: bad})  # type: ignore[arg-type, dict-item]
+            migrate(db, "it", {**MIGRATIONS, VERSION + 1: bad})  # type: ignore[arg-type, dict-item]
         db.execute("ROLLBACK")
-        assert db.pragma("user_version") == 1
+        assert db.pragma("user_version") == VERSION
         assert "colour" not in [row[1] for row in db.execute("PRAGMA table_info(tasks)")]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from ._errors import InvalidTask
 
@@ -67,6 +68,36 @@ def check_name(name: str, value: object) -> str:
         msg = f"{name} must be a non-empty printable string, not {value!r}"
         raise InvalidTask(msg)
     return value
+
+
+#: Enough for a trace's context (some 9 KiB at the most) and for a program's own; every claim
+#: carries them.
+HEADERS_MOST: Final = 32
+HEADERS_BYTES: Final = 16 * 1024
+
+
+def check_headers(name: str, value: object) -> Mapping[str, str]:
+    """``value`` as headers: text to text, few and short enough, or an `InvalidTask`."""
+    if not isinstance(value, Mapping):
+        msg = f"{name} must be a mapping of strings to strings, not {_short(value)}"
+        raise InvalidTask(msg)
+    headers = dict(cast("Mapping[object, object]", value))
+    size = 0
+    for key, text in headers.items():
+        check_name(f"a name in {name}", key)
+        if not isinstance(text, str):
+            msg = f"{name}[{key!r}] must be a string, not {_short(text)}"
+            raise InvalidTask(msg)
+        try:
+            size += len(f"{key}{text}".encode())
+        except UnicodeEncodeError:  # a lone surrogate: no broker could store it
+            msg = f"{name}[{key!r}] must be text that UTF-8 can encode, not {_short(text)}"
+            raise InvalidTask(msg) from None
+    if len(headers) > HEADERS_MOST or size > HEADERS_BYTES:
+        bounds = f"{HEADERS_MOST} at most, of {HEADERS_BYTES} bytes in all"
+        msg = f"{name} must be {bounds}, not {len(headers)} of {size} bytes"
+        raise InvalidTask(msg)
+    return cast("Mapping[str, str]", headers)
 
 
 def check_type(name: str, value: object, kind: type[T], how: str = "") -> T:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from ._ki import protected
-from ._model import Lease
+from ._model import NO_HEADERS, Lease
 from ._running import running
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class CurrentTask:
     def cancel_requested(self) -> bool:
         """Whether ``handle.cancel()`` was called for this task."""
         return self._lease.cancel_requested
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What ``options(headers=...)`` said, and what tracing added; read-only."""
+        return self._lease.task.options.headers or NO_HEADERS
 
     @property
     def queue(self) -> Queue:

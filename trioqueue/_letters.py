@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from ._model import ErrorRecord, State, Task
+from ._model import NO_HEADERS, ErrorRecord, State, Task
 
 
 @final
@@ -16,7 +16,7 @@ class DeadLetter:
 
     ``failures``: attempts that failed. ``errors``: the last ones, oldest first, tracebacks as text.
     ``died_at``: Unix time in seconds. ``payload``: the arguments as a durable broker keeps them,
-    also when they cannot be decoded.
+    also when they cannot be decoded. ``headers``: as they were submitted.
     """
 
     id: str
@@ -30,6 +30,7 @@ class DeadLetter:
     errors: tuple[ErrorRecord, ...]
     died_at: float
     payload: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
 
     @property
     def error(self) -> ErrorRecord | None:
@@ -104,6 +105,7 @@ def dead_letter(task: Task) -> DeadLetter:
         trail.errors,
         trail.died_at,
         task.payload,
+        task.options.headers or NO_HEADERS,
     )
 
 

@@ -134,7 +134,7 @@ class Options:
 
     ``timeout`` and ``expires`` in seconds; ``None`` means without. ``priority`` 0..255, higher
     first, strict. ``delay`` in seconds from acceptance. ``key`` is unique among the live tasks of
-    its queue.
+    its queue. ``headers``: text that travels with the task, read-only; ``None`` without any.
     """
 
     queue: str = "default"
@@ -143,12 +143,16 @@ class Options:
     expires: float | None = None
     delay: float = 0.0
     key: str | None = None
+    headers: Mapping[str, str] | None = field(default=None, hash=False)
     #: Nothing but a type, a queue and a priority has to be looked at when such a task is accepted.
     plain: bool = field(init=False, repr=False, compare=False, default=True)
 
     def __post_init__(self) -> None:
         plain = not self.delay and self.expires is None and self.key is None
         object.__setattr__(self, "plain", plain)
+        if self.headers is not None:  # a copy: whoever gave them may go on with theirs
+            headers = MappingProxyType(dict(self.headers)) if self.headers else None
+            object.__setattr__(self, "headers", headers)
 
 
 @final
@@ -172,6 +176,7 @@ ERRORS_KEPT: Final = 10
 
 #: What most tasks have: one for all of them, as millions may wait.
 NO_KWARGS: Final[Mapping[str, object]] = {}
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 #: A task whose lease is lost more often than this kills its process, as far as anybody can tell.
 MAX_LOSSES: Final = 10

@@ -114,6 +114,7 @@ class Queue:
         priority: int | Unset = UNSET,
         timeout: float | None | Unset = UNSET,
         expires: float | None | Unset = UNSET,
+        headers: Mapping[str, str] | None | Unset = UNSET,
         id: str | None = None,
     ) -> Submission:
         """This queue with options put in; what is not given is as the task type says.
@@ -122,7 +123,9 @@ class Queue:
         now). ``key``: while a live task of the same lane holds this idempotency key, its handle is
         returned and no new task comes into being. ``priority``: 0 to 255, higher first, strict.
         ``timeout``: seconds for one attempt. ``expires``: seconds from acceptance to the first
-        start. ``id``: the task's id, chosen by the caller, so that submitting again is safe.
+        start. ``headers``: text that travels with the task, seen by its handler in
+        ``current_task().headers``: string to string, 32 at most, of 16 KiB in all (names and values
+        in UTF-8). ``id``: the task's id, chosen by the caller, so that submitting again is safe.
 
         Raises `InvalidTask`, naming the option.
         """
@@ -141,6 +144,7 @@ class Queue:
             "priority": priority,
             "timeout": timeout,
             "expires": expires,
+            "headers": headers,
         }
         overrides = {name: value for name, value in given.items() if value is not UNSET}
         checked = {name: value for name, value in overrides.items() if name != "at"}

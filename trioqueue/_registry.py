@@ -17,6 +17,7 @@ from ._checks import (
     UNSET,
     Unset,
     check_count,
+    check_headers,
     check_hook,
     check_manager,
     check_name,
@@ -190,6 +191,7 @@ def make_options(
     expires: float | None | Unset = UNSET,
     delay: float | Unset = UNSET,
     key: str | None | Unset = UNSET,
+    headers: Mapping[str, str] | None | Unset = UNSET,
 ) -> Options:
     """``base`` with what is given put in, checked."""
     return Options(
@@ -203,6 +205,9 @@ def make_options(
         else (None if expires is None else check_seconds("expires", expires, zero=False)),
         base.delay if delay is UNSET else check_seconds("delay", delay),
         base.key if key is UNSET else (None if key is None else check_name("key", key)),
+        base.headers
+        if headers is UNSET
+        else (None if headers is None else check_headers("headers", headers)),
     )
 
 

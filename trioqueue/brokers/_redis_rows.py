@@ -75,7 +75,10 @@ _written: dict[tuple[float | None, float | None, float], str] = {}
 
 
 def _write_options(given: Options) -> str:
+    """[timeout, expires, delay], and the headers if there are any."""
     values = (given.timeout, given.expires, given.delay)
+    if given.headers:
+        return json.dumps((*values, dict(given.headers)))
     text = _written.get(values)
     if text is None:
         if len(_written) >= 1_000:
@@ -151,10 +154,10 @@ def _read_options(record: _Record) -> tuple[str, Options]:
     found = _read.get((lane, priority, text)) if key is False else None
     if found is None:
         queue, type_ = names_in(lane)
-        timeout, expires, delay = json.loads(text)
+        timeout, expires, delay, *headers = json.loads(text)
         held = key if isinstance(key, str) else None
-        found = type_, options(queue, priority, timeout, expires, delay, held)
-        if held is None:
+        found = type_, options(queue, priority, timeout, expires, delay, held, *headers)
+        if held is None and not headers:
             if len(_read) >= 1_000:
                 _read.clear()
             _read[lane, priority, text] = found

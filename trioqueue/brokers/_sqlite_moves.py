@@ -22,7 +22,7 @@ from ._sqlite_schema import (
     SCHEDULED,
 )
 from ._sqlite_tx import Tx
-from ._stored import options, trail
+from ._stored import decode_headers, encode_headers, options, trail
 
 # As constants: an attribute of an Enum class costs four times as much to look up.
 _SUBMITTED: Final = Move.SUBMITTED
@@ -42,8 +42,8 @@ class Accepted(NamedTuple):
 
 _INSERT: Final = """
 INSERT INTO tasks (seq, id, lane, state, place, accepted_at, due, expires_at, timeout, expires,
-                   delay, key, key_queue, history, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+                   delay, key, key_queue, history, payload, headers)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 
 
 def publish(
@@ -70,6 +70,7 @@ def publish(
                 *(seq, task.id, lane, state, place(opts.priority, seq), now, due, expires_at),
                 *(opts.timeout, opts.expires, opts.delay, opts.key),
                 *(None if opts.key is None else opts.queue, history, task.payload),
+                encode_headers(opts.headers),
             ),
         )
         if not changes():
@@ -109,7 +110,7 @@ _LANES: Final = (
 _HEADS: Final = f"SELECT place, lane FROM tasks WHERE state = {READY} AND lane = ? ORDER BY place"
 _NEXT: Final = f"""
 SELECT place, seq, id, payload, key, timeout, expires, delay, accepted_at, deliveries + 1, failures,
-    losses, interruptions, snoozes, errors, cancel_requested, lane
+    losses, interruptions, snoozes, errors, cancel_requested, headers, lane
 FROM tasks WHERE state = {READY} AND lane = ? ORDER BY place LIMIT ?"""
 # By their places, of which a lane has each only once: an update that looks for its rows itself, or
 # returns them, costs twice as much as these two statements. (OR FAIL: the whole transaction is
@@ -206,8 +207,11 @@ def _shares(
 
 def _lease(row: Row, lane: Lane, expires: float) -> Lease:
     where, seq, task_id, payload, key, timeout, task_expires, delay, accepted_at = row[:9]
-    deliveries, failures, losses, interruptions, snoozes, errors, asked = row[9:16]
-    opts = options(lane.queue, priority_at(where), timeout, task_expires, delay, key)
+    deliveries, failures, losses, interruptions, snoozes, errors, asked, headers = row[9:17]
+    opts = options(
+        *(lane.queue, priority_at(where), timeout, task_expires, delay, key),
+        decode_headers(headers),
+    )
     task = Task(task_id, lane.type, (), {}, opts)
     task.order, task.payload, task.accepted_at = seq, payload, accepted_at
     task.state = State.RUNNING

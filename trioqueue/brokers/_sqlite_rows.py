@@ -8,7 +8,15 @@ from typing import Any, Final
 from .._broker import HistoryEntry
 from .._model import Task
 from ._sqlite_schema import DEAD, STATES, SUCCEEDED
-from ._stored import UNSTORED, decode_error, decode_for_people, make_outcome, options, trail
+from ._stored import (
+    UNSTORED,
+    decode_error,
+    decode_for_people,
+    decode_headers,
+    make_outcome,
+    options,
+    trail,
+)
 
 #: Characters of a history that are kept when it has grown longer than twice this.
 HISTORY_KEPT: Final = 2_000
@@ -43,7 +51,8 @@ def priority_at(where: int) -> int:
 COLUMNS: Final = (
     "t.seq, t.id, l.queue, l.type, t.state, t.place, t.deliveries, t.failures, t.losses, "
     "t.interruptions, t.snoozes, t.accepted_at, t.ended_at, t.timeout, t.expires, t.delay, t.key, "
-    "t.kind, t.flags, t.duration, t.error, t.errors, t.result, t.payload"
+    "t.kind, t.flags, t.duration, t.error, t.errors, t.result, t.payload, "
+    "t.headers"
 )
 
 
@@ -51,14 +60,14 @@ def snapshot(row: Sequence[Any], keep_since: float = float("-inf")) -> Task:
     """The task as it is stored. A result that ended before ``keep_since`` is no longer kept."""
     seq, task_id, queue, type_, state, where, deliveries, failures, losses = row[:9]
     interruptions, snoozes, accepted_at, ended_at, timeout, expires, delay, key = row[9:17]
-    kind, flags, duration, error, errors, result, payload = row[17:]
+    kind, flags, duration, error, errors, result, payload, headers = row[17:]
     args, kwargs = decode_for_people(payload)
     task = Task(
         task_id,
         type_,
         args,
         kwargs,
-        options(queue, priority_at(where), timeout, expires, delay, key),
+        options(queue, priority_at(where), timeout, expires, delay, key, decode_headers(headers)),
     )
     task.order = seq
     task.state = STATES[state]

@@ -19,7 +19,7 @@ from ._stored import STATES as STATES
 #: "trio" in ASCII, in the file's header: so that nobody's own tables are taken for ours.
 APPLICATION_ID: Final = 0x7472696F
 #: The newest schema that this code can read and write.
-VERSION: Final = 1
+VERSION: Final = 2
 
 # The order of ``STATES`` matters to the indexes: before DEAD a task is open, after it nothing but a
 # tombstone is left.
@@ -114,8 +114,15 @@ def _create(db: Database) -> None:
     db.pragma("application_id", APPLICATION_ID)
 
 
+def _add_headers(db: Database) -> None:
+    """A JSON object, or NULL. (Its place after the payload costs nothing while it is NULL.)"""
+    db.execute("ALTER TABLE tasks ADD COLUMN headers TEXT")
+
+
 #: {version: how to get there from the one before}. A release adds a step and changes none.
-MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = MappingProxyType({1: _create})
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = MappingProxyType(
+    {1: _create, 2: _add_headers}
+)
 
 
 def migrate(

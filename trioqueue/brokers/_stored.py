@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, cast, final
 
 from .._broker import WorkerRecord
@@ -52,10 +52,11 @@ def options(
     expires: float | None,
     delay: float,
     key: str | None,
+    headers: Mapping[str, str] | None = None,
 ) -> Options:
     """The `Options` of these values: most tasks share theirs with many others."""
-    if key is not None:
-        return Options(queue, priority, timeout, expires, delay, key)
+    if key is not None or headers:
+        return Options(queue, priority, timeout, expires, delay, key, headers)
     values = (queue, priority, timeout, expires, delay)
     found = _shared.get(values)
     if found is None:
@@ -63,6 +64,16 @@ def options(
             _shared.clear()
         found = _shared[values] = Options(*values)
     return found
+
+
+def encode_headers(headers: Mapping[str, str] | None) -> str | None:
+    """Headers, or none, as a JSON object."""
+    return json.dumps(dict(headers)) if headers else None
+
+
+def decode_headers(text: str | None) -> Mapping[str, str] | None:
+    """Back again."""
+    return None if text is None else json.loads(text)
 
 
 def trail(losses: int, interruptions: int, snoozes: int, errors: str | None) -> Trail | None:

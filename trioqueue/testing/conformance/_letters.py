@@ -25,6 +25,18 @@ async def a_dead_letter_keeps_all_that_is_needed_to_run_it_again(bench: Bench) -
 
 
 @case()
+async def a_dead_letter_keeps_its_headers_and_a_replay_does(bench: Bench) -> None:
+    await bench.dead("1", headers={"who": "me"})
+    await bench.dead("2")
+    assert [letter.headers for letter in await bench.inspector.dead_letters()] == [
+        {"who": "me"},
+        {},
+    ]
+    await bench.inspector.replay("1")
+    assert (await bench.take("1")).task.options.headers == {"who": "me"}
+
+
+@case()
 async def a_dead_task_is_not_run_again_by_itself(bench: Bench) -> None:
     await bench.dead("1")
     await bench.sleep(20)

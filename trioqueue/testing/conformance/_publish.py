@@ -52,6 +52,21 @@ async def a_task_is_kept_as_it_was_given(bench: Bench) -> None:
         assert (task.id, task.type, task.options) == ("1", "send", given)
 
 
+@case()
+async def headers_travel_with_the_task(bench: Bench) -> None:
+    """Any text; to whoever looks and to every attempt; read-only; none where none were given."""
+    given = {"traceparent": "00-ab-cd-01", **dict.fromkeys(STRANGE, "\0"), "empty": ""}
+    await bench.publish("1", headers=given)
+    await bench.publish("2")
+    first, other = await bench.claim()
+    await bench.end(first, Move.RETRIED)
+    again = await bench.take("1")
+    for task in (await bench.get("1"), first.task, again.task):
+        assert task.options.headers == given
+    assert [(await bench.get("2")).options.headers, other.task.options.headers] == [None, None]
+    assert not hasattr(again.task.options.headers, "pop")
+
+
 @case(each=PAYLOADS)
 async def the_payload_arrives_as_it_was_given(bench: Bench, name: str) -> None:
     """Bytes: the broker does not look into them."""
