@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, cast, final
 
 import trio
 
@@ -31,6 +31,9 @@ _ENTRIES: Final = 100
 _ERROR: Final = 200
 
 _WAITS: Final = frozenset({Move.SUBMITTED, Move.DUE, Move.REPLAYED, Move.RELEASED, Move.LOST})
+
+
+_new: Any = cast("Any", tuple).__new__
 
 
 class Fact(NamedTuple):
@@ -119,8 +122,10 @@ class Recorder:
             if outcome.error is not None:
                 error = f"{outcome.error.type}: {outcome.error.message[:_ERROR]}"
         self._taken += 1
-        self._facts.append(
-            Fact(
+        # By tuple.__new__: a NamedTuple's own takes as long as all the rest of this.
+        fact: Fact = _new(
+            Fact,
+            (
                 event.name,
                 event.time,
                 event.task_id,
@@ -132,8 +137,9 @@ class Recorder:
                 duration,
                 kind,
                 error,
-            )
+            ),
         )
+        self._facts.append(fact)
 
     async def sort_out(self) -> None:
         """Go through all that was taken down. A checkpoint after each portion."""
