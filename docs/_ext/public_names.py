@@ -132,18 +132,38 @@ def _with(function: object) -> Iterator[str]:
 
 
 def _class_options(name: str, value: type) -> Iterator[str]:
-    """In the order of the source: autodoc cannot find it, as names are known by their package."""
+    """In the order of the source: autodoc cannot find it, as names are known by their package.
+
+    What a base has that is public itself stands there, and is not said again.
+    """
+    if shown_bases(value):
+        yield ":show-inheritance:"
     if name.endswith("Broker") and name not in PROTOCOLS:
         return  # what such a class has beyond the protocol is its own affair
-    bases = [base for base in reversed(value.__mro__) if base.__module__.startswith("trioqueue")]
+    known = set(map(id, public().values())) - {id(value)}
+    bases = [
+        base
+        for base in reversed(value.__mro__)
+        if base.__module__.startswith("trioqueue") and id(base) not in known
+    ]
     members = {member: None for base in bases for member in vars(base)}
     shown = [member for member in members if not member.startswith("_")]
     if shown:
         yield f":members: {', '.join(shown)}"
-    if name in PROTOCOLS:
-        yield ":inherited-members: Protocol"
     if hasattr(value, "__members__"):
         yield ":undoc-members:"
+
+
+def shown_bases(value: type) -> list[type]:
+    """The bases that mean something to a reader: public ones, and errors that others catch."""
+    known = set(map(id, public().values()))
+    errors = issubclass(value, BaseException)
+    return [
+        base
+        for base in value.__bases__
+        if id(base) in known
+        or (errors and base.__module__ == "builtins" and base not in {Exception, BaseException})
+    ]
 
 
 # --- sphinx --------------------------------------------------------------------------------------
@@ -217,8 +237,8 @@ def _default(word: str, names: dict[str, object]) -> str:
 
 
 def plain_bases(app: Sphinx, name: str, value: type, options: object, bases: list[type]) -> None:
-    """Show the bases that mean something to a reader, under the names that they are known by."""
-    bases[:] = [base for base in bases if base is not object and "_" not in base.__module__[:1]]
+    """Show the bases that are asked for, without their parameters."""
+    bases[:] = shown_bases(value)
 
 
 class Name(SphinxRole):
