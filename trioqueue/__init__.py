@@ -10,7 +10,7 @@ The layers, imports running downwards only::
        + _feed  _committer  _keeper  _pace  _until
               \\            |                 /             /
              _backend  _broker   _events   _patience  _nursery   _ki   _ids
-       + _running
+       + _running   _instrument
                            \\        /
        _deadlock  _decide  _registry  _letters  _retry  _model  _checks  _errors
        + _rates  _failures                                                         pure
@@ -55,6 +55,7 @@ from ._events import Event as Event
 from ._events import Observer as Observer
 from ._events import fold as fold
 from ._handle import Handle as Handle
+from ._instrument import Instrument as Instrument
 from ._letterbox import DeadLetters as DeadLetters
 from ._letters import DeadLetter as DeadLetter
 from ._letters import Statistics as Statistics

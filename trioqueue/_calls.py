@@ -12,6 +12,7 @@ import trio
 from trio.lowlevel import disable_ki_protection
 
 from ._current import CurrentTask
+from ._instrument import Instruments
 from ._ki import protected
 from ._model import Lease
 from ._registry import Around, TaskType
@@ -57,20 +58,31 @@ def _clock_is_virtual() -> bool:
 class Calls:
     """The calls that are not a bare ``await handler()``.
 
+    ``bare``: whether an async handler has nothing round it, so that it need not be called by this.
     ``threads``: how many handlers may be in threads at once. As many as there are workers, so that
     nobody ever waits for one: Trio's own default limiter of 40, shared with the rest of the
     program, would let tasks time out that only wait for a thread.
     """
 
-    __slots__ = ("_around", "_inline", "_threads")
+    __slots__ = ("_around", "_inline", "_instruments", "_threads", "bare")
 
-    def __init__(self, around: Around | None, threads: int) -> None:
+    def __init__(
+        self, around: Around | None, instruments: Instruments | None, threads: int
+    ) -> None:
         self._around = around
+        self._instruments = instruments
+        self.bare = around is None and instruments is None
         self._threads = trio.CapacityLimiter(max(threads, 1))  # none: a queue that only submits
         self._inline = _clock_is_virtual()
 
     async def call(self, task_type: TaskType[..., Any], lease: Lease) -> object:
-        """Call the handler: in a thread unless it is async, inside ``around`` if there is one."""
+        """Call the handler: in a thread unless it is async, inside ``around`` and instruments."""
+        if self._instruments is None:
+            return await self._call(task_type, lease)
+        with self._instruments.running(lease):
+            return await self._call(task_type, lease)
+
+    async def _call(self, task_type: TaskType[..., Any], lease: Lease) -> object:
         task = lease.task
         invoke = partial(self._invoke, task_type, task.args, task.kwargs)
         if self._around is None:

@@ -16,6 +16,7 @@ from ._checks import check_count, check_hook, check_name, check_type
 from ._errors import HandedBack, InvalidTask, QueueClosed
 from ._events import Observer
 from ._ids import new_id_source
+from ._instrument import Instrument, Instruments, check_instruments
 from ._nursery import open_bare_nursery
 from ._queue import Queue
 from ._registry import TaskSet
@@ -99,6 +100,7 @@ async def open_queue(
     dead_capacity: int = 10_000,
     results: int = 1_000,
     observers: Iterable[Observer] = (),
+    instruments: Iterable[Instrument] = (),
     random: random_module.Random | None = None,
     new_id: Callable[[], str] | None = None,
 ) -> AsyncGenerator[Queue]:
@@ -119,7 +121,8 @@ async def open_queue(
     workers)``); ``delayed_capacity``: how many delayed or snoozed; ``dead_capacity``: how many dead
     letters, the oldest being evicted; ``results``: how many ended tasks `Queue.handle` still finds.
     ``queues``: the lanes that there are; on a durable broker those that the workers serve (default:
-    any). ``observers``: called with every event.
+    any). ``observers``: called with every event. ``instruments``: there while it happens, as
+    `observe.Tracing`: each `Instrument` is entered round every submit and every attempt.
     ``random`` and ``new_id`` are the sources of jitter and ids, for runs that can be repeated. The
     sizes are those of the queue's own memory broker; any other broker has its own.
 
@@ -137,6 +140,7 @@ async def open_queue(
         raise InvalidTask(msg)
     sizes = _check_sizes(workers, capacity, delayed_capacity, dead_capacity, results)
     observers = _check_observers(observers)
+    round_all = check_instruments(instruments)
     _check_sources(random, new_id)
     source = random_module.Random() if random is None else random
     ids = new_id_source(source, time.time) if new_id is None else new_id
@@ -152,7 +156,16 @@ async def open_queue(
             backend.events.add(observer)
         # Elsewhere, other lanes than those that are served here are the business of others.
         queues_known = None if local is None else lanes
-        queue = Queue(tasks, backend, local, workers, queues_known, source.random, ids)
+        queue = Queue(
+            tasks,
+            backend,
+            local,
+            workers,
+            queues_known,
+            source.random,
+            ids,
+            Instruments(round_all) if round_all else None,
+        )
         queue._check_types()
         try:
             async with open_bare_nursery() as nursery:

@@ -24,6 +24,7 @@ from ._calls import Calls, call_handler
 from ._deadlock import NOTHING_WAITING, RoomWait, Snapshot, Target
 from ._decide import Facts, classify, decide, skip_frames
 from ._events import logger
+from ._instrument import Instruments
 from ._ki import protected
 from ._letters import dead_letter
 from ._model import Lease, Outcome, OutcomeKind, Task
@@ -67,6 +68,7 @@ class Pool:
         size: int,
         random: Callable[[], float],
         owner: object,
+        instruments: Instruments | None = None,
     ) -> None:
         self.owner = owner
         self.state: Any = None
@@ -100,7 +102,8 @@ class Pool:
         self._context.run(running.set, None)
         self.variables: Final = len(self._context)
         self.context: Final = [item for item in self._context.items() if item[0] is not running]
-        self._calls = Calls(tasks.around, size)
+        self._instruments = instruments
+        self._calls = Calls(tasks.around, instruments, size)
         self._now = trio.lowlevel.current_clock().current_time  # half the cost of trio.current_time
 
     # --- life ----------------------------------------------------------------------------------
@@ -215,7 +218,7 @@ class Pool:
 
     async def _serve(self, worker: Worker) -> None:
         """The loop: claim, run, settle. Returns when the scope, or the worker, must be replaced."""
-        feed, turn, around, clock = self._feed, self._turn, self._tasks.around, self._now
+        feed, turn, bare, clock = self._feed, self._turn, self._calls.bare, self._now
         types, admits, calls = self._types, worker.admits, self._calls.call
         while True:
             await checkpoint_if_cancelled()
@@ -237,7 +240,7 @@ class Pool:
             task = lease.task
             task_type = types[task.type]
             self._begin(worker, lease, task_type, task.options.timeout)
-            if task_type.is_async and around is None:
+            if bare and task_type.is_async:
                 value = await call_handler(task_type.handler, task.args, task.kwargs)
             else:
                 value = await calls(task_type, lease)
@@ -283,6 +286,8 @@ class Pool:
             worker.spent = worker.retired = True
         if lease.lost:
             worker.spent = True
+        if self._instruments is not None:
+            self._instruments.ended(lease, outcome)
         return outcome
 
     def _ended(self, worker: Worker, lease: Lease, error: BaseException | None) -> None:
@@ -312,6 +317,8 @@ class Pool:
         if fatal:
             self.stopping = True  # nothing new is taken while the interrupt is on its way up
             outcome.exception = None  # it is not the task's, and it goes on with its traceback
+        if self._instruments is not None:
+            self._instruments.ended(lease, outcome)
         if outcome.kind is not OutcomeKind.LOST:
             retry = self._types[lease.task.type].retry
             self._feed.settle_nowait(decide(lease, outcome, retry, self._random()), now)

@@ -23,6 +23,7 @@ from ._checks import (
 from ._errors import InvalidTask, NotRegistered, WouldDeadlock, WrongRun, unknown_task
 from ._events import Observer
 from ._handle import Handle
+from ._instrument import Instruments
 from ._ki import protected
 from ._letterbox import DeadLetters
 from ._letters import Statistics, Unfinished
@@ -50,6 +51,7 @@ class Queue:
         queues: Collection[str] | None,
         random: Callable[[], float],
         new_id: Callable[[], str],
+        instruments: Instruments | None = None,
     ) -> None:
         self._tasks = tasks
         self._types = {task_type.name: task_type for task_type in tasks}
@@ -59,7 +61,8 @@ class Queue:
         self._new_id = new_id
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
-        self.pool: Final = Pool(backend.feed, tasks, workers, random, self)
+        self._instruments = instruments
+        self.pool: Final = Pool(backend.feed, tasks, workers, random, self, instruments)
         self.dead_letters: Final = DeadLetters(self, backend)
 
     # --- submitting ----------------------------------------------------------------------------
@@ -72,9 +75,9 @@ class Queue:
         `QueueClosed`, and, in a handler of this queue, `WouldDeadlock` if room could never come.
         """
         made = self._make(task, args, kwargs)
-        if self._local is None:
-            (accepted,) = await self._broker.publish((made,))
-            return Handle(self, accepted)
+        if self._local is None or self._instruments is not None:
+            (handle,) = await self._publish((made,))
+            return handle
         await trio.lowlevel.checkpoint()
         try:
             return Handle(self, self._local.accept_nowait(made))
@@ -91,6 +94,9 @@ class Queue:
         """
         made = self._make(task, args, kwargs)
         local = self._local or self._at_hand("submit_nowait()", "await queue.submit(...)")
+        if self._instruments is not None:
+            (handle,) = self._publish_nowait((made,))
+            return handle
         return Handle(self, local.accept_nowait(made))
 
     async def submit_many(self, calls: Iterable[Call[R]]) -> list[Handle[R]]:
@@ -101,7 +107,7 @@ class Queue:
         """
         checked = checked_calls(calls)
         return await self._publish(
-            [self._make(call.type, call.args, call.kwargs) for call in checked]
+            [self._make(call.type, call.args, call.kwargs) for call in checked], batch=True
         )
 
     def options(
@@ -184,9 +190,15 @@ class Queue:
         known = ", ".join(sorted(self._types)) or "none"
         return f"{task!r} is not in this queue's TaskSet (which has: {known})"
 
-    async def _publish(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
+    async def _publish(self, tasks: Sequence[Task], *, batch: bool = False) -> list[Handle[Any]]:
         """Accept made tasks."""
         self._check_run()
+        if self._instruments is None:
+            return await self._accept(tasks)
+        with self._instruments.submitting(tasks, batch=batch):
+            return await self._accept(tasks)
+
+    async def _accept(self, tasks: Sequence[Task]) -> list[Handle[Any]]:
         if self._local is None:
             accepted = await self._broker.publish(tasks)
         else:
@@ -233,7 +245,10 @@ class Queue:
         """Accept made tasks now."""
         self._check_run()
         local = self._at_hand("submit_nowait()", "await queue.submit(...)")
-        return [Handle(self, task) for task in local.publish_nowait(tasks)]
+        if self._instruments is None:
+            return [Handle(self, task) for task in local.publish_nowait(tasks)]
+        with self._instruments.submitting(tasks, batch=False):
+            return [Handle(self, task) for task in local.publish_nowait(tasks)]
 
     # --- for handles ---------------------------------------------------------------------------
 

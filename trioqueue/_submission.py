@@ -78,7 +78,7 @@ class Submission:
         if self._id is not None and len(tasks) > 1:
             msg = f"options(id={self._id!r}) is for one task, not for {len(tasks)}"
             raise InvalidTask(msg)
-        return await self._queue._publish(tasks)
+        return await self._queue._publish(tasks, batch=True)
 
     def _make(
         self, task: TaskType[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]

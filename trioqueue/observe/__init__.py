@@ -12,9 +12,13 @@ from ._log import log_events as log_events
 
 if TYPE_CHECKING:
     from ._metrics import Metrics as Metrics
+    from ._tracing import Tracing as Tracing
 
 #: Name -> its module, the package of an extra that this imports, and the extra.
-_LATER = {"Metrics": ("_metrics", "prometheus_client", "metrics")}
+_LATER = {
+    "Metrics": ("_metrics", "prometheus_client", "metrics"),
+    "Tracing": ("_tracing", "opentelemetry", "otel"),
+}
 
 
 def __getattr__(name: str) -> Any:
