@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.redis_server import Redis
 from tests.web_client import Page, open_page
 from trioqueue import BrokerUnavailable, Queue, Retry, State, TaskSet, open_queue
 from trioqueue.testing import failing
@@ -262,12 +263,20 @@ async def test_a_task_is_submitted_by_form(autojump_clock: MockClock):
             "type": "wait",
             "args": [1],
             "kwargs": {"name": "é", "tags": ["a"]},
-            "options": {"id": "mine", "priority": 7, "delay": 2.5, "queue": "slow", "key": None},
+            "options": {
+                "id": "mine",
+                "priority": 7,
+                "delay": 2.5,
+                "queue": "slow",
+                "key": None,
+                "headers": {"a": "b"},
+            },
         }
         assert await page.post("submit", body) == {"id": "mine"}
         task = await queue.inspector.get("mine")
         assert task is not None
         assert (task.options.priority, task.options.delay, task.options.queue) == (7, 2.5, "slow")
+        assert (await page.get("task", id="mine"))["headers"] == {"a": "b"}
         await trio.sleep(5)
         assert done == [(1.0, "é", ["a"])]
         assert type(done[0][0]) is float
@@ -333,6 +342,53 @@ tasks_for_files = TaskSet()
 @tasks_for_files.task
 async def store(number: int) -> None:
     pass
+
+
+# --- on other brokers ----------------------------------------------------------------------------
+
+shop = TaskSet(retry=Retry(attempts=1))
+
+
+@shop.task
+async def sell(number: int) -> None:
+    if number < 100:
+        raise ConnectionError(f"no route to host {number}")
+    await trio.sleep_forever()
+
+
+async def durable_story(broker: str) -> None:
+    """The same operations, where others could have done them."""
+    async with open_queue(shop, broker=broker, workers=2) as queue, open_page(queue) as page:
+        letters = [await queue.submit(sell, number) for number in range(4)]
+        for letter in letters:
+            await letter.wait()
+        running, later = (
+            await queue.submit(sell, 100),
+            await queue.options(delay=900).submit(sell, 1),
+        )
+        wanted = {"group": "ConnectionError: no route to host #"}
+        await page.post("task/purge", {"id": letters[0].id})
+        assert (await page.post("dead/purge", {"filter": wanted, "expected": 4}, 409))["total"] == 3
+        await page.post("queues/pause", {"queue": None})
+        answer = await page.post("dead/replay", {"filter": wanted, "expected": 3})
+        assert (answer["done"], answer["refused"]) == (3, [])
+        assert (await page.get("tasks", state="ready"))["searched"] == 3
+        for handle in (running, later):
+            assert await page.post("task/cancel", {"id": handle.id}) == {"done": True}
+            await handle.wait()
+            assert (await page.get("task", id=handle.id))["state"] == "cancelled"
+        timeline = (await page.get("task", id=running.id))["timeline"]
+        assert [entry["name"] for entry in timeline][-2:] == ["cancel_requested", "cancelled"]
+        await page.post("queues/resume", {"queue": None})
+
+
+async def test_operations_on_a_file(tmp_path: Path):
+    await durable_story(f"sqlite:///{tmp_path}/jobs.db")
+
+
+@pytest.mark.main
+async def test_operations_on_redis(redis_server: Redis):
+    await durable_story(redis_server.url("web-operate"))
 
 
 # --- the audit -----------------------------------------------------------------------------------
