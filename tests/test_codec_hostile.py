@@ -175,6 +175,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(payload)
 
 
+@pytest.mark.main
 @given(st.binary() | payloads | damaged())
 @example(b"")
 @example(b"\xef\xbb\xbf[[],{}]")

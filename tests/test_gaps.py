@@ -95,6 +95,7 @@ def settle(broker: MemoryBroker, lease: Lease) -> None:
     assert broker.settle_nowait(verdict(lease, Move.SUCCEEDED), trio.current_time())
 
 
+@pytest.mark.main
 def test_a_worker_may_be_cancelled_at_every_step_of_its_own() -> None:
     """There is no moment in which it has claimed a task and does not own it yet."""
     report = cancel_everywhere(scenarios.capped_types_compete, kinds=["worker"])

@@ -35,6 +35,7 @@ def test_a_timeout_without_an_error_has_a_record_too() -> None:
     assert (record.kind, record.type) == ("timeout", "TimeoutError")
 
 
+@pytest.mark.main
 def test_no_frame_stays_alive() -> None:
     """Tracebacks are dropped from the error, its causes and contexts, and a group's members."""
 

@@ -228,6 +228,7 @@ async def test_a_drain_ends_in_an_error_when_a_task_comes_back_into_a_paused_que
 # --- what waiting costs ---------------------------------------------------------------------------
 
 
+@pytest.mark.main
 async def test_waiting_looks_ever_more_seldom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_sound_scenario_survives_and_the_report_counts():
     assert "sound" in str(report)
 
 
+@pytest.mark.main
 def test_kinds_every_and_seeds_choose():
     workers = cancel_everywhere(sound, kinds=["worker"])
     assert set(workers.strikes) == {"worker"}
@@ -169,6 +170,7 @@ def test_two_targets_of_one_name_are_told_apart():
     assert cancel_everywhere(twins, kinds=["scope"]).plays > 4
 
 
+@pytest.mark.main
 def test_every_line_is_interrupted_and_most_are_protected():
     report = interrupt_everywhere(sound, occurrences=1)
     assert report.plays == report.lines > 300

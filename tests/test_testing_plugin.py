@@ -43,6 +43,7 @@ async def test_a_broken_law_of_the_ledger(trioqueue_ledger):
 """
 
 
+@pytest.mark.main
 def test_the_fixtures_work_with_pytest_trio(tmp_path):
     (tmp_path / "test_use.py").write_text(USE)
     # Named and not found by themselves: so it does not matter whether the package is installed.
