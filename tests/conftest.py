@@ -17,6 +17,9 @@ import pytest
 import trio
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
+from tests.browser_fixtures import browser as browser
+from tests.browser_fixtures import visit as visit
+from tests.browser_fixtures import world as world
 from tests.redis_fixtures import own_redis as own_redis
 from tests.redis_fixtures import redis_cluster as redis_cluster
 from tests.redis_fixtures import redis_queue as redis_queue

@@ -8,23 +8,15 @@ export function roundUp(value) {
   return Number((step * power).toPrecision(12));
 }
 
-// At most `most` points: neighbours are averaged, and the unknown stays unknown.
-export function thin(at, lines, most) {
-  const size = Math.ceil(at.length / most);
-  if (size <= 1) return { at, lines };
-  const starts = [];
-  // The bins are tied to the time, not to the place in the list: else the whole curve would tremble
-  // with every point that is added.
-  const step = at.length > 1 ? (at[at.length - 1] - at[0]) / (at.length - 1) : 1;
-  let bin = null;
-  at.forEach((time, index) => {
-    const here = Math.floor(time / (step * size));
-    if (here !== bin) starts.push(index);
-    bin = here;
-  });
+// One point for every `width` seconds: neighbours are averaged, and the unknown stays unknown. The
+// bins are tied to the time, not to the place in the list: else the whole curve would tremble with
+// every point that is added.
+export function thin(at, lines, width) {
+  const starts = at.map((_, index) => index).filter((index) =>
+    index === 0 || Math.floor(at[index] / width) !== Math.floor(at[index - 1] / width));
   const spans = starts.map((start, index) => [start, starts[index + 1] ?? at.length]);
   return {
-    at: spans.map(([from, to]) => at[to - 1]),
+    at: spans.map(([, end]) => at[end - 1]),
     lines: lines.map((values) => spans.map(([from, to]) => mean(values.slice(from, to)))),
   };
 }

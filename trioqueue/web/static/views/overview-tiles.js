@@ -10,11 +10,11 @@ export function Tiles({ overview }) {
     <${Tile} name="Waiting" value=${count(counts?.ready)} href=${link(["tasks"], { state: "ready" })}
       more=${oldest == null ? "none waits" : `oldest ${duration(oldest)}`} />
     <${Tile} name="Running" value=${count(counts?.running)} more=${slots} href="#/running" />
-    <${Tile} name="Scheduled" value=${count(counts?.scheduled)} more="delayed, or tried again later"
+    <${Tile} name="Scheduled" value=${count(counts?.scheduled)} more="delayed or retrying"
       href=${link(["tasks"], { state: "scheduled" })} />
     <${Tile} name="Throughput" value=${rate(rates?.succeeded)} more=${lasts ? `p95 takes ${duration(lasts.p95)}` : `${count(counts?.succeeded)} in all`}
       href=${link(["tasks"], { state: "succeeded" })} />
-    <${Tile} name="Failing" value=${percent(failing)} more="of attempts, last minute" tone=${failing >= 0.1 && "bad"}
+    <${Tile} name="Failing" value=${percent(failing)} more="of attempts" tone=${failing >= 0.1 && "bad"}
       href="#/failures" />
     <${Tile} name="Dead letters" value=${count(counts?.dead)} more="failed for good" tone=${counts?.dead > 0 && "bad"}
       href="#/dead" />

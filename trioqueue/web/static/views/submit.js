@@ -1,9 +1,8 @@
 // Submitting a task by form: a field per parameter, and the options of one task.
-import { act } from "../lib/act.js";
+import { act, notice } from "../lib/act.js";
 import { readOnly } from "../lib/api.js";
 import { html, useState } from "../lib/dom.js";
-import { duration } from "../lib/format.js";
-import { notice } from "../lib/act.js";
+import { duration, plural } from "../lib/format.js";
 import { useResource } from "../lib/resource.js";
 import { refine } from "../lib/route.js";
 import { taskLink } from "../parts/call.js";
@@ -35,9 +34,13 @@ function Form({ types, chosen }) {
 
 const About = ({ type }) => html`<div class="about-type">
   ${type.doc && html`<p class="doc">${type.doc}</p>`}
-  <p class="soft small">Queue ${type.queue}, ${type.timeout === null ? "no timeout" : `timeout ${duration(type.timeout)}`},
-    ${type.attempts} attempts${type.limit ? `, at most ${type.limit} at once` : ""}.</p>
+  <p class="soft small">${policy(type)}</p>
 </div>`;
+
+function policy({ queue, timeout, attempts, limit }) {
+  const words = [`Queue ${queue}`, timeout === null ? "no timeout" : `timeout ${duration(timeout)}`, plural(attempts, "attempt")];
+  return `${[...words, ...(limit ? [`at most ${limit} at once`] : [])].join(", ")}.`;
+}
 
 function Fields({ type }) {
   const [wrong, setWrong] = useState(null); // {field, message}
