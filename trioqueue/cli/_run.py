@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -21,9 +20,11 @@ from ._broker import BrokerOption, broker_url
 from ._errors import Wrong, only
 from ._exits import FAILED, OK
 from ._load import load_tasks, look_in, places
+from ._logs import LogFormat, LogLevel, LogLevelOption, log_to_stderr
 from ._reload import Reload, directories_of
 from ._stop import Stop
 from ._supervisor import Supervisor
+from ._tracing import open_tracing
 from ._types import FLAG, SECONDS, within
 from ._work import Tally, Work, WorkSettings
 
@@ -57,16 +58,21 @@ class _Run:
     burst: bool
     queues: tuple[str, ...]
     verbose: bool
+    tracing: bool
+    log_format: LogFormat | None
+    log_level: LogLevel | None
 
     def command(self, *more: str) -> list[str]:
         """The command line of a child; the URL, which may hold a password, is in no argument."""
-        flags = [flag for flag in ("burst", "verbose") if getattr(self, flag)]
+        flags = [flag for flag in ("burst", "verbose", "tracing") if getattr(self, flag)]
+        logs = {"--log-format": self.log_format, "--log-level": self.log_level}
         return [
             *(sys.executable, "-m", "trioqueue", "run", self.target, "--processes", "1"),
             *("--workers", str(self.workers), "--grace", repr(self.grace)),
             *(word for name in self.queues for word in ("--queue", name)),
             *(word for place in places() for word in ("--look-in", place)),
             *(f"--{flag}" for flag in flags),
+            *(word for name, value in logs.items() if value for word in (name, value)),
             *more,
         ]
 
@@ -90,6 +96,9 @@ def run(
     reload: Annotated[bool, FLAG] = False,
     reload_dir: Annotated[tuple[str, ...], FLAG] = (),
     verbose: Annotated[bool, FLAG, Parameter(alias="-v")] = False,
+    log_format: LogFormat | None = None,
+    log_level: LogLevelOption = None,
+    tracing: Annotated[bool, FLAG] = False,
     supervised_by: Annotated[int | None, Parameter(show=False), within(3)] = None,
     look_in_: Annotated[tuple[str, ...], Parameter(name="--look-in", show=False), FLAG] = (),
 ) -> int:
@@ -120,6 +129,12 @@ def run(
         Watch this directory instead, as with --reload; may be given again for more.
     verbose
         A line for each attempt.
+    log_format
+        How log lines are written to standard error: human unless your module has set logging up.
+    log_level
+        From which level on. INFO unless your module has set logging up.
+    tracing
+        OpenTelemetry: a span for each attempt, sent where the OTEL_* variables say.
     """
     stop = tally = None
     if supervised_by is not None:  # before anything else: from now on the supervisor is listened to
@@ -127,7 +142,19 @@ def run(
         stop = Stop(grace, tally.last_words)
         stop.obey(supervised_by)
         look_in(*look_in_)
-    wanted = _Run(tasks, broker_url(broker), workers, processes, grace, burst, queue, verbose)
+    wanted = _Run(
+        tasks,
+        broker_url(broker),
+        workers,
+        processes,
+        grace,
+        burst,
+        queue,
+        verbose,
+        tracing,
+        log_format,
+        log_level,
+    )
     check_broker_url(wanted.url)
     for name in queue:
         check_name("--queue", name)
@@ -135,10 +162,13 @@ def run(
     if processes > 1 or watched:
         return _supervise(wanted, check=check, watched=watched)
     task_set = load_tasks(tasks)
-    log_to_stderr()
+    log_to_stderr(log_format, log_level)
+    instruments = (open_tracing(),) if tracing else ()  # after the module: it may set it up
     if check:
         return trio.run(_check, wanted.url)
-    settings = WorkSettings(wanted.url, workers, grace, burst, queue or None, verbose)
+    settings = WorkSettings(
+        wanted.url, workers, grace, burst, queue or None, verbose, instruments
+    )
     if tally is None or stop is None:
         tally = Tally()
         stop = Stop(grace, tally.last_words)
@@ -180,7 +210,7 @@ def _supervise(wanted: _Run, *, check: bool, watched: Sequence[str]) -> int:
         code = _check_in_child(wanted)
         if code != OK or check:
             return code
-    log_to_stderr()
+    log_to_stderr(wanted.log_format, wanted.log_level)
     supervisor = Supervisor(
         wanted.command("--supervised-by"),
         wanted.processes,
@@ -209,10 +239,3 @@ def _check_in_child(wanted: _Run) -> int:
         os.close(theirs)
         os.close(ours)
     return done.returncode
-
-
-def log_to_stderr() -> None:
-    """Show our log lines, unless the user's module has configured logging itself."""
-    logging.getLogger("trioqueue").setLevel(logging.INFO)
-    if not logging.root.handlers and sys.stderr is not None:
-        logging.basicConfig(format="%(asctime)s trioqueue[%(process)d] %(message)s")

@@ -15,8 +15,8 @@ from ._broker import BrokerOption, broker_url
 from ._errors import Wrong
 from ._exits import OK
 from ._load import load_tasks
+from ._logs import log_to_stderr
 from ._output import flush
-from ._run import log_to_stderr
 from ._stop import HARD_LIMIT, Stop
 from ._text import complain, say
 from ._types import FLAG, within

@@ -52,6 +52,7 @@ class WorkSettings:
     burst: bool
     queues: tuple[str, ...] | None
     verbose: bool
+    instruments: tuple[trioqueue.Instrument, ...] = ()
 
 
 @final
@@ -127,6 +128,7 @@ class Work:
             workers=settings.workers,
             queues=settings.queues,
             observers=observers,
+            instruments=settings.instruments,
         ) as queue:
             if self._opening.cancel_called:  # asked for in the last moment: nothing is begun
                 return
