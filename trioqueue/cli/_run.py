@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import trio
 from cyclopts import Parameter
@@ -19,6 +19,7 @@ from ..brokers._url import check_broker_url, open_broker_url
 from ._broker import BrokerOption, broker_url
 from ._errors import Wrong, only
 from ._exits import FAILED, OK
+from ._listen import Address, Counting, listening, parse_address
 from ._load import load_tasks, look_in, places
 from ._logs import LogFormat, LogLevel, LogLevelOption, log_to_stderr
 from ._reload import Reload, directories_of
@@ -28,12 +29,16 @@ from ._tracing import open_tracing
 from ._types import FLAG, SECONDS, within
 from ._work import Tally, Work, WorkSettings
 
+if TYPE_CHECKING:
+    from ._counted import Counted
+
 EPILOGUE: Final = """\
 Examples:
 
   trioqueue run jobs:tasks --broker sqlite:///jobs.db\n
   trioqueue run jobs:tasks --broker sqlite:////var/lib/jobs.db --processes 4\n
-  TRIOQUEUE_BROKER=sqlite:///jobs.db trioqueue run jobs:tasks --burst
+  TRIOQUEUE_BROKER=sqlite:///jobs.db trioqueue run jobs:tasks --burst\n
+  trioqueue run jobs:tasks --broker redis://host --listen :9100
 
 Ctrl-C or SIGTERM stops it: running tasks may finish within the grace; once more cancels them.
 
@@ -95,11 +100,13 @@ def run(
     check: Annotated[bool, FLAG] = False,
     reload: Annotated[bool, FLAG] = False,
     reload_dir: Annotated[tuple[str, ...], FLAG] = (),
+    listen: str | None = None,
     verbose: Annotated[bool, FLAG, Parameter(alias="-v")] = False,
     log_format: LogFormat | None = None,
     log_level: LogLevelOption = None,
     tracing: Annotated[bool, FLAG] = False,
     supervised_by: Annotated[int | None, Parameter(show=False), within(3)] = None,
+    counting_in: Annotated[int | None, Parameter(show=False), within(3)] = None,
     look_in_: Annotated[tuple[str, ...], Parameter(name="--look-in", show=False), FLAG] = (),
 ) -> int:
     """Work on the tasks of a broker, until stopped or, with --burst, until nothing is left.
@@ -127,6 +134,9 @@ def run(
         has changed. Running tasks get the grace.
     reload_dir
         Watch this directory instead, as with --reload; may be given again for more.
+    listen
+        HOST:PORT or :PORT (of 127.0.0.1): serve /metrics, /health/live and /health/ready there; of
+        all processes together. Port 0 is any free one, which is told.
     verbose
         A line for each attempt.
     log_format
@@ -159,8 +169,9 @@ def run(
     for name in queue:
         check_name("--queue", name)
     watched = _to_watch(tasks, reload_dir, burst=burst) if reload or reload_dir else []
+    address = None if listen is None or supervised_by is not None else parse_address(listen)
     if processes > 1 or watched:
-        return _supervise(wanted, check=check, watched=watched)
+        return _supervise(wanted, check=check, watched=watched, address=address)
     task_set = load_tasks(tasks)
     log_to_stderr(log_format, log_level)
     instruments = (open_tracing(),) if tracing else ()  # after the module: it may set it up
@@ -172,8 +183,11 @@ def run(
     if tally is None or stop is None:
         tally = Tally()
         stop = Stop(grace, tally.last_words)
+    counting = None
+    if address is not None or counting_in is not None:
+        counting = Counting(task_set, address=address, memory=counting_in)
     stop.begin()
-    return _run_until_ended(Work(settings, task_set, stop, tally))
+    return _run_until_ended(Work(settings, task_set, stop, tally, counting))
 
 
 def _run_until_ended(work: Work) -> int:
@@ -198,7 +212,9 @@ def _to_watch(target: str, directories: Sequence[str], *, burst: bool) -> list[s
     return list(directories) or directories_of(target)
 
 
-def _supervise(wanted: _Run, *, check: bool, watched: Sequence[str]) -> int:
+def _supervise(
+    wanted: _Run, *, check: bool, watched: Sequence[str], address: Address | None
+) -> int:
     """First see in a child whether one would start, then keep so many.
 
     Not if code is ``watched``: what is wrong with it today may be put right in a minute.
@@ -211,6 +227,11 @@ def _supervise(wanted: _Run, *, check: bool, watched: Sequence[str]) -> int:
         if code != OK or check:
             return code
     log_to_stderr(wanted.log_format, wanted.log_level)
+    counted = None
+    if address is not None:
+        from ._counted import Counted  # imports what --listen needs
+
+        counted = Counted(wanted.url, wanted.processes)
     supervisor = Supervisor(
         wanted.command("--supervised-by"),
         wanted.processes,
@@ -219,8 +240,22 @@ def _supervise(wanted: _Run, *, check: bool, watched: Sequence[str]) -> int:
         # What is written within a second would be taken for what was compiled in that second.
         environment=wanted.environment | ({"PYTHONDONTWRITEBYTECODE": "1"} if watched else {}),
         renewals=Reload(watched).watch if watched else None,
+        equip=None if counted is None else counted.equip,
     )
-    return trio.run(supervisor.run)
+    if address is None or counted is None:
+        return trio.run(supervisor.run)
+    return trio.run(_supervise_and_tell, supervisor, address, counted)
+
+
+async def _supervise_and_tell(supervisor: Supervisor, address: Address, counted: Counted) -> int:
+    """Supervise, with metrics and health of all processes at one address."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(counted.keep_looking)
+        async with listening(address, counted, counted.metrics):
+            counted.watch(supervisor)
+            code = await supervisor.run()
+        nursery.cancel_scope.cancel(reason="no process is left")
+    return code
 
 
 def _check_in_child(wanted: _Run) -> int:

@@ -33,6 +33,9 @@ KILLING: Final = 5.0
 #: Runs beside the children, and calls what it is given whenever they are to be renewed.
 Renewals = Callable[[Callable[[], None]], Awaitable[None]]
 
+#: What the child of a number gets besides: arguments, and open files.
+Equip = Callable[[int], tuple[Sequence[str], Sequence[int]]]
+
 #: How a child ends that was stopped before it had begun to work.
 _ENDED_EARLY: Final = frozenset({INTERRUPTED, TERMINATED, -signal.SIGINT, -signal.SIGTERM})
 
@@ -45,6 +48,7 @@ class Supervisor:
     takes for a stop; it gets `HARD_LIMIT` more. ``burst``: a child that exits with 0 is done, and
     is not replaced. ``environment``: put into this process's own. ``renewals``: says when the
     children are to be renewed; one that ends with an error of its own then waits for that.
+    ``equip``: what each child gets besides.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         restarts: Restarts | None = None,
         renewals: Renewals | None = None,
+        equip: Equip | None = None,
     ) -> None:
         self._command = tuple(command)
         self._grace = grace
@@ -65,6 +70,7 @@ class Supervisor:
         self._restarts = restarts or Restarts()
         self._children = [Child(number) for number in range(1, count + 1)]
         self._renewals = renewals
+        self._equip = equip
         self._stopping = trio.Event()
         self._news = trio.Event()  # a stop, or a renewal: a child need not wait any longer
         self._limit = trio.CancelScope()  # its deadline: when the children are killed
@@ -87,6 +93,19 @@ class Supervisor:
                 watching.cancel_scope.cancel()
         logger.info("supervisor ended: exit code %d", self._code)
         return self._code
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop has begun."""
+        return self._stopping.is_set()
+
+    def places(self) -> Sequence[tuple[int, int | None]]:
+        """The number of each child that is not done, from 1, and its process id if it is there."""
+        return [
+            (child.number, None if child.process is None else child.process.pid)
+            for child in self._children
+            if not child.done
+        ]
 
     def renew(self) -> None:
         """Stop every process with its grace, and start another in its place as soon as it is gone.
@@ -137,16 +156,17 @@ class Supervisor:
 
     async def _live(self, child: Child) -> int:
         """One process, from its start to its end; returns its exit code."""
+        more, files = ((), ()) if self._equip is None else self._equip(child.number)
         theirs, ours = os.pipe()
         child.pipe, child.renewed, child.limit = ours, False, trio.CancelScope()
         try:
             try:
                 child.process = await trio.lowlevel.open_process(
-                    [*self._command, str(theirs)],
+                    [*self._command, str(theirs), *more],
                     stdin=subprocess.DEVNULL,
                     env=self._environment,
                     start_new_session=True,
-                    pass_fds=[theirs],
+                    pass_fds=[theirs, *files],
                 )
             finally:
                 os.close(theirs)

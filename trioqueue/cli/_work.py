@@ -10,6 +10,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, final
@@ -22,6 +23,7 @@ from .. import Event, OutcomeKind, Queue, State, TaskSet
 from .._patience import patiently
 from ..observe import log_events
 from ._exits import OK
+from ._listen import Counting
 from ._stop import HARD_LIMIT, Request, Stop
 
 logger = logging.getLogger("trioqueue.run")
@@ -93,8 +95,16 @@ class Tally:
 class Work:
     """The work of this process."""
 
-    def __init__(self, settings: WorkSettings, tasks: TaskSet, stop: Stop, tally: Tally) -> None:
+    def __init__(
+        self,
+        settings: WorkSettings,
+        tasks: TaskSet,
+        stop: Stop,
+        tally: Tally,
+        counting: Counting | None = None,
+    ) -> None:
         self._settings = settings
+        self._counting = counting
         self._tasks = tasks
         self._stop = stop
         self._tally = tally
@@ -112,7 +122,10 @@ class Work:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen, requests)
                 with self._opening:
-                    await self._work()
+                    async with (
+                        nullcontext() if self._counting is None else self._counting.running()
+                    ):
+                        await self._work()
                 nursery.cancel_scope.cancel()
         logger.info("ended: %s", self._tally.describe())
         return OK
@@ -122,6 +135,8 @@ class Work:
         observers: list[trioqueue.Observer] = [self._tally]
         if settings.verbose:
             observers.append(log_events())
+        if self._counting is not None:
+            observers.append(self._counting.metrics)
         async with trioqueue.open_queue(
             self._tasks,
             broker=settings.broker,
@@ -133,6 +148,8 @@ class Work:
             if self._opening.cancel_called:  # asked for in the last moment: nothing is begun
                 return
             self._queue = queue
+            if self._counting is not None:
+                self._counting.work.take(queue)
             self._tell_start()
             if settings.burst:
                 await first_of(partial(patiently, queue.drain), self._asked.wait)
@@ -145,6 +162,8 @@ class Work:
         """Answer requests to stop, until cancelled."""
         async with trio.open_nursery() as nursery:
             async for request in requests:
+                if self._counting is not None:
+                    self._counting.work.stopping = True
                 self._tell_stop(request)
                 if request.now:
                     self._grace = 0.0

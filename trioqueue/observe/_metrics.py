@@ -91,10 +91,11 @@ class Metrics:
         self._lock = trio.Lock()
         self._looked: tuple[Look | None, float] | None = None
         self._count_in(Cells(form))
-        self.registry.register(_Collector(self._collect))
+        self._collector: Final = _Collector(self._collect)
+        self.registry.register(self._collector)
 
     def _count_in(self, cells: Cells) -> None:
-        """Count there from now on."""
+        """Count there from now on. (For worker processes under a supervisor.)"""
         self._cells = cells
         self._values = cells.values
         self._find = cells.find
@@ -103,6 +104,10 @@ class Metrics:
         self._duration, self._first_duration = cells.form.duration, cells.form.first_duration
         self._waited = self._first_waiting + len(self._waiting) + 1
         self._ran = self._first_duration + len(self._duration) + 1
+
+    def _tell_of(self, parts: Callable[[], Iterable[Lane]]) -> None:
+        """Tell what others have counted. (For a supervisor.)"""
+        self._parts = parts
 
     def declare(self, type: str, queue: str = "default") -> None:
         """Show this lane with zeros: a rate needs to have seen where it began."""

@@ -7,7 +7,7 @@ authentication, and none shows what tasks were given: only names of types and qu
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeAlias, cast, final
+from typing import Any, Final, Protocol, TypeAlias, final
 
 import trio
 from starlette.applications import Starlette
@@ -93,12 +93,11 @@ def _answer(name: str, reasons: Sequence[str]) -> Response:
     return JSONResponse(content, 503 if reasons else 200, headers=_UNCACHED)
 
 
-def _operated(source: Source) -> Operated:
+def _operated(source: Any) -> Operated:
     if isinstance(source, Queue):
         return OperatedQueue(source)
-    if hasattr(source, "not_ready"):
-        return cast("Operated", source)
-    return OperatedBroker(source)
+    operated: Operated = source if hasattr(source, "not_ready") else OperatedBroker(source)
+    return operated
 
 
 @final
