@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from .. import TrioqueueError, __version__
-from . import _check, _dead, _health, _publish, _run, _status, _top, _web
+from . import _check, _dead, _health, _publish, _queues, _run, _status, _tasks, _top, _web
 from ._config import Configuration
 from ._demo import Settings, run_demo
 from ._errors import Wrong, fail, judge
@@ -37,7 +37,9 @@ app.command(_top.top, help_epilogue=_top.EPILOGUE)
 app.command(_web.web, help_epilogue=_web.EPILOGUE)
 app.command(_health.health, help_epilogue=_health.EPILOGUE)
 app.command(_check.check, help_epilogue=_check.EPILOGUE)
+app.command(_tasks.app)
 app.command(_dead.app)
+app.command(_queues.app)
 
 _AT_LEAST_1 = within(1)
 _WORKERS = within(1, 10_000)

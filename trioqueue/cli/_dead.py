@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
-import trio
 from cyclopts import App, Parameter
 
-from .. import BrokerFailed, BrokerUnavailable, Inspector, State, TrioqueueError
+from .. import DeadLetter, Inspector, State
 from .._letters import dead_letter
-from ..brokers._url import open_broker_url
-from ._broker import BrokerOption, broker_url
+from ._bulk import (
+    COUNTED,
+    Act,
+    AllFlag,
+    BrokerUrl,
+    Bulk,
+    JsonFlag,
+    Once,
+    Pages,
+    YesFlag,
+    check_choice,
+    confirmed,
+    may_ask,
+    open_inspector,
+)
 from ._dead_text import Found, as_json, describe, describe_list
 from ._errors import Wrong
 from ._exits import FAILED, OK
 from ._text import complain, say, say_json
-from ._types import FLAG, SECONDS, within
-
-#: How many are replayed or purged at once: they share transactions, and none waits for long.
-AT_ONCE: Final = 100
+from ._types import SECONDS, within
 
 app = App(
     name="dead",
@@ -37,12 +44,6 @@ Examples:
   trioqueue dead replay --all --type resize --older-than 3600\
 """,
 )
-
-BrokerUrl = Annotated[
-    BrokerOption,
-    Parameter(help="Where the tasks are kept, such as sqlite:///jobs.db or redis://host."),
-]
-JsonFlag = Annotated[bool, FLAG, Parameter(help="Print JSON instead of text.")]
 
 
 @Parameter(name="*")
@@ -67,15 +68,8 @@ class Filters:
 class Chosen(Filters):
     """Which dead letters, for what cannot be undone."""
 
-    all: Annotated[bool, FLAG, Parameter(help="All that the filters let through.")] = False
-    yes: Annotated[bool, FLAG, Parameter(help="Ask nothing.")] = False
-
-
-@asynccontextmanager
-async def open_inspector(broker: str | None) -> AsyncGenerator[Inspector]:
-    """The broker, which must be there already, for as long as the block lasts."""
-    async with open_broker_url(broker_url(broker), create=False) as opened:
-        yield opened
+    all: AllFlag = False
+    yes: YesFlag = False
 
 
 @app.command(name="list")
@@ -125,8 +119,9 @@ async def show(*ids: str, broker: BrokerUrl = None, json: JsonFlag = False) -> i
 async def replay(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = None) -> int:
     """Run dead letters again, with all their attempts: those of these ids, or --all."""
 
-    async def again(inspector: Inspector, task_id: str) -> None:
+    async def again(inspector: Inspector, task_id: str) -> str:
         await inspector.replay(task_id)
+        return "replayed"
 
     return await operate(broker, ids, chosen or Chosen(), "replay", "replayed", again)
 
@@ -135,81 +130,56 @@ async def replay(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = No
 async def purge(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = None) -> int:
     """Throw dead letters away for good: those of these ids, or --all."""
 
-    async def away(inspector: Inspector, task_id: str) -> None:
+    async def away(inspector: Inspector, task_id: str) -> str:
         await inspector.purge(task_id)
+        return "purged"
 
     return await operate(broker, ids, chosen or Chosen(), "purge", "purged", away)
 
 
 async def operate(
-    broker: str | None,
-    ids: Sequence[str],
-    chosen: Chosen,
-    verb: str,
-    done: str,
-    act: Callable[[Inspector, str], Awaitable[None]],
+    broker: str | None, ids: Sequence[str], chosen: Chosen, verb: str, done: str, act: Act
 ) -> int:
     """Do it to all that are meant, and say what was done."""
-    check_choice(ids, chosen, verb)
+    filtered = Filters(chosen.type, chosen.error, chosen.older_than, chosen.limit) != Filters()
+    check_choice(f"dead {verb}", ids, chosen.all, filtered)
     async with open_inspector(broker) as inspector:
-        if not ids:
-            letters = await inspector.dead_letters(
-                chosen.type,
-                error=chosen.error,
-                older_than=chosen.older_than,
-                limit=chosen.limit,
-            )
-            types = Counter(letter.type for letter in letters)
-            ids = [letter.id for letter in letters]
-            if ids and not chosen.yes and not confirmed(verb, types):
+        if ids:
+            return await Bulk(verb, inspector, act, len(ids)).run(Once(ids), done)
+        letters = Letters(inspector, chosen)
+        total = None if filtered else (await inspector.counts()).dead
+        if may_ask(chosen.yes):
+            types = await letters.types()
+            if types and not confirmed(verb, "dead letters", types):
                 complain("nothing was done")
                 return FAILED
-        failures = await do_all(inspector, ids, act)
-    say(f"{len(ids) - len(failures):,} {done}")
-    for failure in failures:
-        complain(failure)
-    return FAILED if failures else OK
+            total = total or types.total()
+        return await Bulk(verb, inspector, act, total).run(Pages(letters.ids, chosen.limit), done)
 
 
-def check_choice(ids: Sequence[str], chosen: Chosen, verb: str) -> None:
-    """`Wrong` unless either ids are given, or --all with or without filters."""
-    filtered = Filters(chosen.type, chosen.error, chosen.older_than, chosen.limit) != Filters()
-    if ids and (chosen.all or filtered):
-        raise Wrong(f"dead {verb}: give ids, or --all and filters, not both")
-    if not ids and not chosen.all:
-        hint = "to do it to all that the filters let through, add --all"
-        raise Wrong(f"dead {verb}: give ids, or --all" if not filtered else f"dead {verb}: {hint}")
+class Letters:
+    """The dead letters that filters let through, and that were dead when this began."""
 
+    def __init__(self, inspector: Inspector, chosen: Chosen) -> None:
+        self._inspector = inspector
+        self._chosen = chosen
+        self._began = time.monotonic()
 
-def confirmed(verb: str, types: Counter[str]) -> bool:
-    """Ask, if there is somebody to ask."""
-    if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None:
-        return True
-    what = ", ".join(f"{count:,} {name}" for name, count in types.most_common())
-    print(f"{verb} {types.total():,} dead letters ({what})? [y/N] ", end="", file=sys.stderr)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    async def types(self) -> Counter[str]:
+        """How many there are of each type, as far as one counts."""
+        most = min(COUNTED, self._chosen.limit or COUNTED)
+        return Counter(letter.type for letter in await self._fetch(most))
 
+    async def ids(self, limit: int) -> Sequence[str]:
+        """The first ones."""
+        return [letter.id for letter in await self._fetch(limit)]
 
-async def do_all(
-    inspector: Inspector, ids: Sequence[str], act: Callable[[Inspector, str], Awaitable[None]]
-) -> list[str]:
-    """Do it to each; returns what was refused, as lines.
-
-    A broker that fails ends it; what was done until then stays done.
-    """
-    refused: list[str] = []
-
-    async def one(task_id: str) -> None:
-        try:
-            await act(inspector, task_id)
-        except (BrokerFailed, BrokerUnavailable):
-            raise
-        except TrioqueueError as error:
-            refused.append(f"{task_id}: {error}")
-
-    for start in range(0, len(ids), AT_ONCE):
-        async with trio.open_nursery() as nursery:
-            for task_id in dict.fromkeys(ids[start : start + AT_ONCE]):
-                nursery.start_soon(one, task_id)
-    return sorted(refused)
+    async def _fetch(self, limit: int) -> Sequence[DeadLetter]:
+        chosen = self._chosen
+        return await self._inspector.dead_letters(
+            chosen.type,
+            error=chosen.error,
+            # What dies again while the others are replayed is not theirs.
+            older_than=chosen.older_than + time.monotonic() - self._began,
+            limit=limit,
+        )

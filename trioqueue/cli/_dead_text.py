@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
-from .. import DeadLetter, HistoryEntry
+from .. import DeadLetter, ErrorRecord, HistoryEntry, Task
 from ._text import duration, one_line, table
 
 
@@ -46,6 +46,7 @@ def describe(letter: DeadLetter, history: Sequence[HistoryEntry]) -> Iterator[st
         "type": letter.type,
         "queue": letter.queue,
         "key": letter.key,
+        "headers": describe_headers(letter.headers),
         "arguments": describe_arguments(letter),
         "died": moment(letter.died_at),
         "failures": letter.failures,
@@ -55,21 +56,32 @@ def describe(letter: DeadLetter, history: Sequence[HistoryEntry]) -> Iterator[st
     for name, value in facts.items():
         if value is not None:
             yield f"  {name:11} {value}"
-    for error in letter.errors:
+    yield from describe_errors(letter.errors)
+    yield from describe_history(history)
+    yield ""
+
+
+def describe_errors(errors: Sequence[ErrorRecord]) -> Iterator[str]:
+    """Each with its traceback."""
+    for error in errors:
         yield ""
         yield f"  Attempt {error.attempt} ({error.kind}): {one_line(str(error))}"
         for line in error.traceback.splitlines():
             yield f"    {line}"
-    if history:
-        yield ""
-        yield "  History"
-        for entry in history:
-            worker = f", worker {entry.worker}" if entry.worker else ""
-            yield f"    {moment(entry.at)}  {entry.name}, delivery {entry.delivery}{worker}"
+
+
+def describe_history(history: Sequence[HistoryEntry]) -> Iterator[str]:
+    """What happened when."""
+    if not history:
+        return
     yield ""
+    yield "  History"
+    for entry in history:
+        worker = f", worker {entry.worker}" if entry.worker else ""
+        yield f"    {moment(entry.at)}  {entry.name}, delivery {entry.delivery}{worker}"
 
 
-def describe_arguments(letter: DeadLetter) -> str:
+def describe_arguments(letter: DeadLetter | Task) -> str:
     """As a call has them: from what was decoded, or the bytes if they could not be."""
     if not letter.args and not letter.kwargs and letter.payload not in {None, b"[[],{}]"}:
         return f"{letter.payload!r} (not decoded)"
@@ -91,6 +103,7 @@ def as_json(letter: DeadLetter, history: Sequence[HistoryEntry] | None = None) -
         "failures": letter.failures,
         "deliveries": letter.deliveries,
         "died_at": letter.died_at,
+        "headers": dict(letter.headers),
         "errors": [asdict(error) for error in letter.errors],
     }
     if history is not None:
@@ -103,3 +116,10 @@ def as_json(letter: DeadLetter, history: Sequence[HistoryEntry] | None = None) -
 def moment(seconds: float) -> str:
     """Unix time, for people."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="milliseconds")
+
+
+def describe_headers(headers: Mapping[str, str] | None) -> str | None:
+    """On one line; ``None`` without any."""
+    if not headers:
+        return None
+    return one_line(", ".join(f"{name}: {value}" for name, value in headers.items()), 1_000)
