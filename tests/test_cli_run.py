@@ -1,5 +1,6 @@
 """`trioqueue run` as real processes: what it works, how it stops, and how it tells the truth."""
 
+import json
 import os
 import pty
 import re
@@ -385,6 +386,59 @@ def test_the_log_of_the_users_own_program_is_left_alone(site: Site):
     done = site.command("run", "logged:tasks", "--burst")
     assert done.returncode == 0
     assert done.stderr.startswith("MINE started: ")
+
+
+#: A module of its own: what its handler logs, by a logger that knows nothing of tasks.
+LOGGING = """\
+import logging
+import trioqueue
+tasks = trioqueue.TaskSet()
+@tasks.task
+async def hello(name: str) -> None:
+    logging.getLogger("theirs").info("hello %s", name)
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_lines_are_json_and_spans_are_made_if_asked_for(site: Site, processes: str):
+    """In every process: each line an object, each line of a handler with its task."""
+    (site.path / "hellos.py").write_text(LOGGING)
+    (task_id,) = site.command(
+        "publish", "hellos:tasks", "hello", "--json", '["ann"]'
+    ).stdout.split()
+    done = site.command(
+        *("run", "hellos:tasks", "--burst", "--processes", processes),
+        *("--log-format", "json", "--log-level", "info", "--tracing"),
+        OTEL_TRACES_EXPORTER="console",
+    )
+    assert done.returncode == 0
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    (hello,) = [line for line in lines if line["logger"] == "theirs"]
+    assert (hello["message"], hello["task_id"], hello["attempt"]) == ("hello ann", task_id, 1)
+    assert all("task_id" not in line for line in lines if line is not hello)
+    span = json.loads(done.stdout)
+    assert span["name"] == "process default"
+    assert span["attributes"]["messaging.message.id"] == task_id
+
+
+def test_a_format_that_is_asked_for_replaces_that_of_the_module(site: Site):
+    """On the console, once; a file of its own goes on."""
+    (site.path / "hellos.py").write_text(
+        f"{LOGGING}logging.basicConfig(format='MINE %(message)s', level=logging.INFO)\n"
+        "logging.root.addHandler(logging.FileHandler('log'))\n"
+    )
+    done = site.command("run", "hellos:tasks", "--burst", "--log-format", "human")
+    assert "INFO     trioqueue.run[" in done.stderr
+    assert "MINE" not in done.stderr
+    assert "ended: " in (site.path / "log").read_text()
+
+
+def test_tracing_that_cannot_be_is_told_in_a_line(site: Site):
+    """Without an exporter spans would go nowhere, in silence."""
+    done = site.command("run", JOBS, "--burst", "--tracing", OTEL_TRACES_EXPORTER="nowhere")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "OTEL_TRACES_EXPORTER=nowhere is not installed" in done.stderr
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

@@ -333,7 +333,8 @@ async def test_what_does_not_fit_leaves_the_trace(spans: Spans, autojump_clock: 
         return sorted(current_task().headers)
 
     async with open_queue(tasks, instruments=[spans.instrument]) as queue:
-        token = attach(baggage.set_baggage("much", "x" * 8_000))
+        much = baggage.set_baggage("more", "x" * 3_000, baggage.set_baggage("much", "x" * 3_000))
+        token = attach(much)
         handle = await queue.options(headers={"theirs": "y" * 12_000}).submit(work)
         detach(token)
         assert await handle.result() == ["theirs", "traceparent"]
