@@ -373,6 +373,8 @@ async def durable_story(broker: str) -> None:
         answer = await page.post("dead/replay", {"filter": wanted, "expected": 3})
         assert (answer["done"], answer["refused"]) == (3, [])
         assert (await page.get("tasks", state="ready"))["searched"] == 3
+        assert await page.post("task/run", {"id": later.id}) == {"done": True}
+        assert (await page.get("task", id=later.id))["state"] == "ready"
         for handle in (running, later):
             assert await page.post("task/cancel", {"id": handle.id}) == {"done": True}
             await handle.wait()
