@@ -237,9 +237,10 @@ def _resolve(key: str, place: str, value: str, project: Project | None) -> str:
             look_in(str(project.directory))
         return value
     try:
-        return value if project is None else anchor(value, project.directory)
+        anchored = anchor(value, Path() if project is None else project.directory)
     except InvalidTask as error:
         raise Wrong(f"{place}: {error}") from None
+    return value if project is None else anchored
 
 
 # --- errors ---------------------------------------------------------------------------------------
