@@ -22,12 +22,23 @@ T = TypeVar("T")
 class World:
     """Starts with the block, stops with it. ``url``: where the page is, ending in a slash."""
 
-    def __init__(self, *, port: int = 0, read_only: bool = False, prefix: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        read_only: bool = False,
+        prefix: str = "",
+        tasks: trioqueue.TaskSet | None = None,
+        workers: int = 4,
+        before: Callable[[World], Awaitable[object]] | None = None,
+    ) -> None:
         self._port = port
         self._read_only = read_only
         self._prefix = prefix
+        self._workers = workers
+        self._before = before  # what happens before the page is opened
         self._let = trio.Event()
-        self.tasks = _make_tasks(self)
+        self.tasks = tasks or _make_tasks(self)
         self.queue: trioqueue.Queue
         self.url: str
         self._ready = threading.Event()
@@ -72,7 +83,7 @@ class World:
     def _run(self) -> None:
         try:
             trio.run(self._main)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - `start` or `stop` raises it
             self._error = error
         finally:
             self._ready.set()
@@ -82,8 +93,10 @@ class World:
         self._scope = trio.CancelScope()
         with self._scope:
             async with trioqueue.open_queue(
-                self.tasks, workers=4, capacity=20_000, dead_capacity=20_000
+                self.tasks, workers=self._workers, capacity=20_000, dead_capacity=20_000
             ) as self.queue:
+                if self._before is not None:
+                    await self._before(self)
                 await self._serve()
 
     async def _serve(self) -> None:
@@ -92,6 +105,7 @@ class World:
             app: Any = _mounted(page, self._prefix) if self._prefix else page
             (url,) = await nursery.start(web.serve, app, "127.0.0.1", self._port)
             self.url = f"{url}{self._prefix}/"
+            self.nursery = nursery
             self._ready.set()
             await trio.sleep_forever()
 

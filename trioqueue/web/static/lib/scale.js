@@ -1,25 +1,29 @@
 // The arithmetic of charts: no drawing.
 
-// The least round number that is not under `value`: 1, 2, 5 times a power of ten.
+const STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
+
+// The least round number that is not under `value`.
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 2, 5, 10].find((each) => each * power >= value * 0.999999);
+  const step = STEPS.find((each) => each * power >= value * 0.999999);
   return Number((step * power).toPrecision(12));
 }
 
-// One point for every `width` seconds: neighbours are averaged, and the unknown stays unknown. The
+// One point for every `width` seconds, `pick`ed from its neighbours: `mean` of them, or `last`. The
 // bins are tied to the time, not to the place in the list: else the whole curve would tremble with
 // every point that is added.
-export function thin(at, lines, width) {
+export function thin(at, lines, width, pick = mean) {
   const starts = at.map((_, index) => index).filter((index) =>
     index === 0 || Math.floor(at[index] / width) !== Math.floor(at[index - 1] / width));
   const spans = starts.map((start, index) => [start, starts[index + 1] ?? at.length]);
   return {
     at: spans.map(([, end]) => at[end - 1]),
-    lines: lines.map((values) => spans.map(([from, to]) => mean(values.slice(from, to)))),
+    lines: lines.map((values) => spans.map(([from, to]) => pick(values.slice(from, to)))),
   };
 }
+
+export const last = (values) => values[values.length - 1];
 
 function mean(values) {
   const known = values.filter((value) => value !== null && value !== undefined);

@@ -10,7 +10,7 @@ export function verdict(overview) {
 const CASES = [
   ({ available, error }) => available === false && bad(`The broker is away: ${error ?? "it does not answer"}. The numbers are the last known.`),
   ({ paused }) => paused?.all && warn("Everything is paused: tasks are accepted, none is started.", ["queues"]),
-  ({ counts, workers }) => counts.ready > 0 && workers.live === 0 && bad("Tasks wait, and no worker is there to run them.", ["workers"]),
+  ({ counts, workers }) => counts.ready > 0 && !counts.running && workers?.live === 0 && bad("Tasks wait, and no worker is there to run them.", ["workers"]),
   ({ failure_rate: rate }) => rate >= MANY_FAIL && warn(`About ${Math.round(rate * 10) * 10 || 10}% of the attempts fail.`, ["failures"]),
   ({ oldest }) => oldest >= LONG_WAIT && warn("The oldest task has waited for more than a minute.", ["tasks"], { state: "ready" }),
   ({ paused }) => paused?.queues?.length && warn(`Paused: ${paused.queues.join(", ")}.`, ["queues"]),

@@ -6,10 +6,11 @@ import { nearest, paths, roundUp, thin } from "../lib/scale.js";
 
 const POINTS = 120; // as fine as an eye sees on a small chart
 
-// lines: [{label, values, tone, area}]; show: value -> text; least: the axis reaches at least so far.
-export function Chart({ title, at, lines, span, show, least = 0, none }) {
+// lines: [{label, values, tone, area}]; show: value -> text; least: the axis reaches at least so far;
+// pick: how neighbours become one point, if not by their mean.
+export function Chart({ title, at, lines, span, show, least = 0, none, pick }) {
   const [cursor, setCursor] = useState(null); // a time, so that it stays where it is as data arrive
-  const thinned = thin(at, lines.map((line) => line.values), (span[1] - span[0]) / POINTS);
+  const thinned = thin(at, lines.map((line) => line.values), (span[1] - span[0]) / POINTS, pick);
   const drawn = lines.map((line, index) => ({ ...line, values: thinned.lines[index] }));
   const known = drawn.flatMap((line) => line.values.filter((value) => value != null));
   const top = roundUp(Math.max(least, ...known));

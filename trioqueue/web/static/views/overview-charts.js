@@ -4,6 +4,7 @@ import { count, duration, percent, rate } from "../lib/format.js";
 import { serverNow } from "../lib/live.js";
 import { useResource } from "../lib/resource.js";
 import { refine } from "../lib/route.js";
+import { last } from "../lib/scale.js";
 import { Chart } from "../parts/chart.js";
 
 // [seconds, name, milliseconds between two readings]: as fine as the server samples.
@@ -23,7 +24,7 @@ export function Charts({ chosen }) {
       <${Chart} ...${common} title="Throughput" show=${rate} least=${0.1} lines=${[
         { label: "succeeded", values: rates.succeeded, tone: "good", area: true },
         { label: "submitted", values: rates.submitted, tone: "faint" }]} />
-      <${Chart} ...${common} title="Queue depth" show=${count} least=${2} lines=${[
+      <${Chart} ...${common} title="Queue depth" show=${count} pick=${last} least=${2} lines=${[
         { label: "waiting", values: counts.ready, tone: "accent", area: true },
         { label: "running", values: counts.running, tone: "good" },
         { label: "scheduled", values: counts.scheduled, tone: "warn" }]} />
@@ -35,7 +36,7 @@ export function Charts({ chosen }) {
       <${Chart} ...${common} title="Running time" show=${duration} none=${UNSEEN} lines=${[
         { label: "p50", values: series.duration.p50, tone: "accent", area: true },
         { label: "p95", values: series.duration.p95, tone: "warn" }]} />
-      <${Chart} ...${common} title="Dead letters" show=${count} least=${2} lines=${[
+      <${Chart} ...${common} title="Dead letters" show=${count} pick=${last} least=${2} lines=${[
         { label: "dead", values: counts.dead, tone: "bad", area: true }]} />
     </div>
   </section>`;

@@ -10,11 +10,13 @@ export function Errors({ errors }) {
   </section>`;
 }
 
+const isShort = (message) => message && message.length <= 300 && !message.includes("\n");
+
 const Failure = ({ error, isLast }) => html`<li>
   <div class="error-head"><span class="soft">Attempt ${error.attempt}</span>
     ${error.kind !== "error" && html`<span class="tag">${error.kind.replaceAll("_", " ")}</span>`}</div>
-  <p class="error-line"><b class="mono">${error.type}</b>${error.message && html`<span>: </span>`}</p>
-  ${error.message && html`<${Folded} text=${error.message} label=${`Message of attempt ${error.attempt}`} />`}
+  <p class="error-line mono"><b>${error.type}</b>${isShort(error.message) && `: ${error.message}`}</p>
+  ${error.message && !isShort(error.message) && html`<${Folded} text=${error.message} label=${`Message of attempt ${error.attempt}`} />`}
   ${error.traceback && html`<details class="folded" open=${isLast}>
     <summary>Traceback</summary>
     <pre class="code" tabindex="0" role="region" aria-label=${`Traceback of attempt ${error.attempt}`}>${error.traceback}</pre>
