@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(site: Site):
         site.publish("note", "--json", f"[{number}, 0.02]", "--count", "100")
     with site.workers("--processes", "2", "--workers", "4", "--burst") as workers:
         victim = int(workers.until_logged(r"process 1 started: pid (\d+)")[1])
-        workers.until_logged(rf"\[{victim}\] started: ")
+        workers.until_logged(rf"\[{victim}\]: started: ")
         wait_until_noted(site, victim)
         kill(victim)
         workers.until_logged(r"process 1 was killed by SIGKILL; another in 0\.5 s")

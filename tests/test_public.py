@@ -140,7 +140,7 @@ def words(function: object) -> set[str]:
 FOREIGN = {"Any", "Callable", "Iterable", "Mapping", "Sequence", "None", "Random", "True", "False"}
 FOREIGN |= {"R", "AsyncIterator", "AsyncGenerator", "AbstractAsyncContextManager", "Self"}
 FOREIGN |= {"BaseException", "Exception", "Collection", "Awaitable", "Coroutine", "Iterator"}
-FOREIGN |= {"Literal", "PathLike"}
+FOREIGN |= {"Literal", "PathLike", "AbstractContextManager"}
 FOREIGN |= {"P", "R", "R_co"}  # type variables
 #: The "not given" marker, and names for two shapes of callables: nobody has to write them.
 SHOWN = {"UNSET", "Unset", "Lifespan", "Around", "Probe", "_AsyncGeneratorContextManager"}

@@ -21,7 +21,7 @@ from ._model import Lease, Outcome, Task
 
 T = TypeVar("T")
 
-#: What an instrument wants to be called with when it is known how the attempt ended.
+#: What an instrument wants to be called when it is known how the attempt ended.
 End = Callable[[Outcome], object]
 
 
@@ -43,7 +43,7 @@ class Instrument(Protocol):
         """
         ...
 
-    def running(self, lease: Lease) -> AbstractContextManager[End | None]:
+    def running(self, lease: Lease) -> AbstractContextManager[Callable[[Outcome], object] | None]:
         """Round one attempt, in the handler's context, and outside of ``around``.
 
         It may be entered with a function: that is called with the `Outcome` after it was left,
