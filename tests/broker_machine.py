@@ -205,6 +205,13 @@ class BrokerMachine(BrokerWorld):
         with self.verb("cancel", seat) as broker:
             assert self.do(broker.cancel, task_id) is self.model.cancel(task_id)
 
+    @precondition(lambda self: self.model.in_state("scheduled"))
+    @rule(seat=seats, number=numbers)
+    def run_now(self, seat: int, number: int) -> None:
+        task_id = self._name(number, "scheduled")
+        with self.verb("run_now", seat) as broker:
+            assert self.do(broker.run_now, task_id) is self.model.run_now(task_id)
+
     @precondition(lambda self: self.model.in_state("running"))
     @rule(seat=seats, number=numbers)
     def revoke(self, seat: int, number: int) -> None:

@@ -287,6 +287,14 @@ class Model:
             job.history.append(("cancel_requested", self.now, job.deliveries, ""))
         return True
 
+    def run_now(self, task_id: str) -> bool:
+        self.tend()
+        job = self.jobs.get(task_id)
+        if job is None or job.state != "scheduled":
+            return False
+        self._become_due(job)
+        return True
+
     def revoke(self, task_id: str) -> bool:
         self.tend_in("revoke")
         job = self.jobs.get(task_id)

@@ -29,7 +29,7 @@ SERVER = "TRIOQUEUE_CRASH_REDIS"
 #: The scripts that change something, if it is only who waits for what.
 CHANGING = (
     *("cancel", "claim", "drained", "ended", "nudge", "pause", "publish", "purge", "register"),
-    *("renew", "replay", "revoke", "settle", "tend", "wait"),
+    *("renew", "replay", "revoke", "run_now", "settle", "tend", "wait"),
 )
 #: Where a play can die.
 PROBES = tuple(f"{script}:{stage}" for script in CHANGING for stage in ("begun", "replied"))

@@ -125,7 +125,9 @@ async def operations(site: Site) -> None:
         await broker.pause()
         await broker.resume()
         await broker.resume("default")
-        await complete(broker, await claim(broker), site.witness)
+        await broker.publish([task("later", delay=1.0)])
+        await broker.run_now("later")
+        await complete(broker, await claim(broker, 2), site.witness)
 
 
 async def twice(site: Site) -> None:

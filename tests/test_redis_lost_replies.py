@@ -205,15 +205,15 @@ async def test_pause_and_resume(
         assert await broker.paused() == (False, [])
 
 
-@pytest.mark.parametrize("verb", ["revoke", "replay", "purge"])
+@pytest.mark.parametrize("verb", ["run_now", "revoke", "replay", "purge"])
 async def test_what_is_not_asked_for_again_by_itself(
     redis_server: Redis, redis_queue: str, verb: str, autojump_clock: MockClock
 ) -> None:
     """Whoever has called hears that it is not known, and can look."""
     async with opened(redis_server, redis_queue) as (broker, _):
-        await broker.publish([a_task("1")])
-        [lease] = await broker.claim(room(), 1)
-        if verb != "revoke":
+        await broker.publish([a_task("1", delay=9.0 if verb == "run_now" else 0.0)])
+        leases = await broker.claim(room(), 1)
+        for lease in leases if verb in {"replay", "purge"} else ():
             await broker.settle([verdict(lease, Move.DIED)])
         await trio.testing.wait_all_tasks_blocked()
         line_of(broker).fail_next(after=True)
@@ -221,6 +221,7 @@ async def test_what_is_not_asked_for_again_by_itself(
             await getattr(broker, verb)("1")
         moves = (await broker.counts()).moves
         done = {"revoke": Move.LOST, "replay": Move.REPLAYED, "purge": Move.PURGED}
+        done["run_now"] = Move.DUE
         assert moves[done[verb]] == 1
 
 

@@ -106,6 +106,10 @@ class LocalBackend(Backend, Protocol):
         """See `Inspector`."""
         ...
 
+    def run_now(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        ...
+
     def revoke(self, task_id: str) -> bool:
         """See `Inspector`."""
         ...

@@ -175,6 +175,14 @@ class Inspector(Protocol):
         """Cancel a waiting task, or ask for a running one's cancellation. ``False``: too late."""
         ...
 
+    async def run_now(self, task_id: str) -> bool:
+        """Make a scheduled task due now. ``False``: it is not scheduled, or not known.
+
+        What falls due while there is no room stays scheduled until there is, ahead of waiting
+        submitters. A paused queue stays paused.
+        """
+        ...
+
     async def revoke(self, task_id: str) -> bool:
         """Take a running task's lease away: the attempt is void, the task ready at the front.
 
@@ -198,8 +206,14 @@ class Inspector(Protocol):
         type: str | None = None,
         queue: str | None = None,
         limit: int = 100,
+        newest: bool = False,
     ) -> Sequence[Task]:
-        """Up to ``limit`` tasks of one state (``None``: the open ones), in order of acceptance."""
+        """Up to ``limit`` tasks of one state (``None``: the open ones), in order of acceptance.
+
+        ``newest``: from the last accepted one backwards. Of the ended ones those that are known
+        still: in memory the last ones (``results``), in a durable broker those of a day or of the
+        ``retention``, if that is longer; without what they returned once results are kept no more.
+        """
         ...
 
     async def dead_letters(
@@ -209,8 +223,9 @@ class Inspector(Protocol):
         error: str | None = None,
         older_than: float = 0.0,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Sequence[DeadLetter]:
-        """The dead letters, oldest death first.
+        """Up to ``limit`` dead letters (``None``: all), oldest death first; or ``newest`` first.
 
         ``error``: only those whose last error, as ``Type: message``, has this text in it.
         ``older_than``: only those that died at least so many seconds ago.

@@ -1,5 +1,6 @@
 """Memory brokers that break a promise to those who look and operate."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.broken.breaking import inspecting, noticed_by
@@ -35,6 +36,71 @@ def the_holder_is_not_asked(broker: Any) -> None:
 def cancel_says_yes_to_all(broker: Any) -> None:
     cancel = broker.cancel
     broker.cancel = lambda task_id: cancel(task_id) or True
+
+
+# --- run_now -------------------------------------------------------------------------------------
+
+
+@noticed_by("a_scheduled_task_becomes_due_now[scheduled]", "run_now_repeated")
+def run_now_runs_nothing(broker: Any) -> None:
+    broker.run_now = lambda task_id: task_id in broker._due
+
+
+@noticed_by("what_is_not_scheduled_is_left_alone[ready]", "run_now_late", "run_now_gone")
+def run_now_says_yes_to_all(broker: Any) -> None:
+    run_now = broker.run_now
+    broker.run_now = lambda task_id: run_now(task_id) or True
+
+
+@noticed_by("without_room_it_waits_for_it_ahead_of_submitters")
+def run_now_needs_no_room(broker: Any) -> None:
+    run_now = broker.run_now
+
+    def run_anyway(task_id: str) -> Any:
+        task = broker.get(task_id)
+        if task is None or task.state is not State.SCHEDULED:
+            return run_now(task_id)
+        broker._timer.cancel(task_id)
+        broker._admit(task)
+        return True
+
+    broker.run_now = run_anyway
+
+
+# --- newest --------------------------------------------------------------------------------------
+
+
+@noticed_by("the_newest_come_first_if_asked_for[None]", "the_newest_death_comes_first_if_asked_for")
+def the_newest_are_the_oldest_backwards(broker: Any) -> None:
+    """The limit counts from the wrong end."""
+    look = broker.inspector
+    tasks, letters = look.tasks, look.dead_letters
+
+    async def some_tasks(*args: Any, newest: bool = False, **options: Any) -> Any:
+        found = await tasks(*args, **options)
+        return found[::-1] if newest else found
+
+    async def some_letters(*args: Any, newest: bool = False, **options: Any) -> Any:
+        found = await letters(*args, **options)
+        return found[::-1] if newest else found
+
+    inspecting(broker, tasks=some_tasks, dead_letters=some_letters)
+
+
+# --- headers -------------------------------------------------------------------------------------
+
+
+@noticed_by("headers_travel_with_the_task", "a_dead_letter_keeps_its_headers_and_a_replay_does")
+def headers_are_dropped(broker: Any) -> None:
+    publish = broker.publish
+
+    async def publish_bare(tasks: Any, *args: Any) -> Any:
+        for task in tasks:
+            if task.options.headers:
+                task.options = replace(task.options, headers=None)
+        return await publish(tasks, *args)
+
+    broker.publish = publish_bare
 
 
 # --- pause ---------------------------------------------------------------------------------------

@@ -242,6 +242,7 @@ class MemoryBroker(TableInspector):
             task.deliveries = token = task.deliveries + 1
             task.lease = lease = Lease(task, token, now)
             self._running += 1
+            self._started += 1
             if self.events.observers:
                 self.events.task(_STARTED, now, task, None, None, now - task.accepted_at)
             return lease
@@ -308,7 +309,7 @@ class MemoryBroker(TableInspector):
             self.events.task(
                 settlement.move, now, task, outcome=settlement.outcome, delay=delay, attempt=attempt
             )
-        if settlement.move is Move.SNOOZED and settlement.delay > 0 and task.id in self._table:
+        if task.state is State.SCHEDULED and settlement.move is Move.SNOOZED and settlement.delay:
             self._set_apart(task)
         self._follow(task, left=left)
         if settlement.move is Move.DIED and self._on_dead is not None:

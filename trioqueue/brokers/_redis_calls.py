@@ -23,6 +23,7 @@ REGISTER: Final = load_script("register", WRITES)
 ENDED: Final = load_script("ended", LOOKS)
 DRAINED: Final = load_script("drained", LOOKS)
 REVOKE: Final = load_script("revoke", ENDS, again=False)
+RUN_NOW: Final = load_script("run_now", TENDS, again=False)
 REPLAY: Final = load_script("replay", ENDS, again=False, grows=True)
 PURGE: Final = load_script("purge", ENDS, again=False)
 

@@ -170,6 +170,10 @@ class RedisInspector:
             self._asked(task.id, task.deliveries)
         return bool(code)
 
+    async def run_now(self, task_id: str) -> bool:
+        """See `Inspector`. `BrokerUnavailable`: done or not, and not again by itself."""
+        return await self._do(calls.RUN_NOW, (task_id,), self._did)
+
     async def revoke(self, task_id: str) -> bool:
         """See `Inspector`. `BrokerUnavailable`: done or not, and not again by itself."""
         return await self._do(calls.REVOKE, (task_id,), self._did)
@@ -229,13 +233,15 @@ class RedisInspector:
         type: str | None = None,
         queue: str | None = None,
         limit: int = 100,
+        newest: bool = False,
     ) -> Sequence[Task]:
         """See `Inspector`. Of the ended ones: those that are kept still.
 
-        Looks at the first ones of each state and lane, 5,000 in all.
+        Looks at the first ones (or last ones) of each state and lane, 5,000 in all.
         """
         code = -1 if state is None else STATES.index(state)
-        now, rows = await self._ask(calls.TASKS, code, *flagged(type), *flagged(queue), limit)
+        args = (code, *flagged(type), *flagged(queue), limit, int(newest))
+        now, rows = await self._ask(calls.TASKS, *args)
         since = self._keep_since(seconds(now))
         return [snapshot(row, since) for row in rows]
 
@@ -246,12 +252,14 @@ class RedisInspector:
         error: str | None = None,
         older_than: float = 0.0,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Sequence[DeadLetter]:
         """See `Inspector`. Read in pages: a letter that dies meanwhile may be in it, or not."""
         letters: dict[str, DeadLetter] = {}
         first = 0
         while True:
-            now, rows, looked_at = await self._ask(calls.DEAD, first, _PAGE, *flagged(type))
+            args = (first, _PAGE, *flagged(type), int(newest))
+            now, rows, looked_at = await self._ask(calls.DEAD, *args)
             for row in rows:
                 letter = dead_letter(snapshot(row))
                 if older_than and letter.died_at > seconds(now) - older_than:

@@ -121,6 +121,12 @@ class SqliteInspector:
             self._asked([(did.task.order, did.task.deliveries)])
         return did is not False
 
+    async def run_now(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        run = partial(operate.run_now, task_id=task_id)
+        done: bool = await self._desk.do(Job("run_now", run, self._did))
+        return done
+
     async def revoke(self, task_id: str) -> bool:
         """See `Inspector`."""
         run = partial(operate.revoke, task_id=task_id)
@@ -147,9 +153,10 @@ class SqliteInspector:
         type: str | None = None,
         queue: str | None = None,
         limit: int = 100,
+        newest: bool = False,
     ) -> Sequence[Task]:
         """See `Inspector`. Of the ended ones: those that are kept still."""
-        run = partial(look.tasks, state=state, type_=type, queue=queue, limit=limit)
+        run = partial(look.tasks, state=state, type_=type, queue=queue, limit=limit, newest=newest)
         found: Sequence[Task] = await self._look(run)
         return found
 
@@ -160,10 +167,16 @@ class SqliteInspector:
         error: str | None = None,
         older_than: float = 0.0,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Sequence[DeadLetter]:
         """See `Inspector`."""
         run = partial(
-            look.dead_letters, type_=type, error=error, older_than=older_than, limit=limit
+            look.dead_letters,
+            type_=type,
+            error=error,
+            older_than=older_than,
+            limit=limit,
+            newest=newest,
         )
         found: Sequence[DeadLetter] = await self._look(run)
         return found

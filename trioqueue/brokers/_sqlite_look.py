@@ -79,9 +79,15 @@ def ended_since(look: Look, finish: int) -> list[str]:
 
 
 def tasks(
-    look: Look, state: State | None, type_: str | None, queue: str | None, limit: int
+    look: Look,
+    state: State | None,
+    type_: str | None,
+    queue: str | None,
+    limit: int,
+    *,
+    newest: bool,
 ) -> list[Task]:
-    """Up to ``limit`` tasks of one state, or open ones, in order of acceptance.
+    """Up to ``limit`` tasks of one state, or open ones, in order of acceptance or against it.
 
     Each state is looked up in the index of its own; only with a filter are the rows themselves read
     on the way.
@@ -91,12 +97,12 @@ def tasks(
         return []
     codes = [SCHEDULED, READY, RUNNING] if state is None else [STATES.index(state)]
     among = "" if lanes is None else f" AND lane IN ({', '.join(map(str, lanes))})"
+    first = f"{' DESC' if newest else ''} LIMIT {int(limit)}"
     parts = [
-        f"SELECT seq FROM (SELECT seq FROM tasks {_of_state(code)}{among} "
-        f"ORDER BY seq LIMIT {int(limit)})"
+        f"SELECT seq FROM (SELECT seq FROM tasks {_of_state(code)}{among} ORDER BY seq{first})"
         for code in codes
     ]
-    return look.select(f"t.seq IN ({' UNION ALL '.join(parts)}) ORDER BY t.seq LIMIT {int(limit)}")
+    return look.select(f"t.seq IN ({' UNION ALL '.join(parts)}) ORDER BY t.seq{first}")
 
 
 def _of_state(code: int) -> str:
@@ -126,16 +132,23 @@ def _lane_numbers(look: Look, type_: str | None, queue: str | None) -> list[int]
 
 
 def dead_letters(
-    look: Look, type_: str | None, error: str | None, older_than: float, limit: int | None
+    look: Look,
+    type_: str | None,
+    error: str | None,
+    older_than: float,
+    limit: int | None,
+    *,
+    newest: bool,
 ) -> list[DeadLetter]:
-    """The dead letters, oldest death first. Reads no more of them than it takes."""
+    """The dead letters by their deaths. Reads no more of them than it takes."""
     letters: list[DeadLetter] = []
     condition = f"t.state = {DEAD} AND coalesce(?, l.type) = l.type"
     values: list[object] = [type_]
     if older_than:
         condition += " AND t.ended_at <= ?"
         values.append(look.now - older_than)
-    for row in look.execute(f"{_TASKS}{condition} ORDER BY t.finish", values):
+    order = f" ORDER BY t.finish{' DESC' if newest else ''}"
+    for row in look.execute(f"{_TASKS}{condition}{order}", values):
         if limit is not None and len(letters) >= limit:
             break
         letter = dead_letter(snapshot(row))

@@ -12,7 +12,7 @@ from .._errors import key_taken, no_dead_letter
 from .._model import Move, OutcomeKind, State, Task
 from ._sqlite_rows import entry, place, shorten
 from ._sqlite_schema import CANCELLED, DEAD, PURGED, READY
-from ._sqlite_tend import Happened, end_waiting, lose, moved
+from ._sqlite_tend import Happened, become_due, end_waiting, lose, moved
 from ._sqlite_tx import Tx
 from ._stored import encode_worker
 
@@ -46,6 +46,14 @@ def cancel(tx: Tx, task_id: str) -> Happened | Asked | bool:
         return True
     tx.operated = True
     return Asked(tx.now, task)
+
+
+def run_now(tx: Tx, task_id: str) -> Happened | bool:
+    """Make a scheduled task due now. ``False``: it is not scheduled."""
+    task = tx.find("t.id = ?", task_id)
+    if task is None or task.state is not State.SCHEDULED:
+        return False
+    return become_due(tx, task)
 
 
 def revoke(tx: Tx, task_id: str) -> Happened | bool:

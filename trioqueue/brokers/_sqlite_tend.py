@@ -92,15 +92,16 @@ _MAKE_READY: Final = (
 
 
 def _become_due(tx: Tx) -> list[Happened]:
-    happened: list[Happened] = []
-    for row in tx.select(_DUE, tx.now):
-        task = snapshot(row)
-        where = place(task.options.priority, tx.next_order())
-        history = tx.entry(Move.DUE, task.deliveries, by_worker=False)
-        tx.execute(_MAKE_READY, (where, history, task.order))
-        happened.append(moved(tx, Move.DUE, task, SCHEDULED, READY))
-    tx.made_ready |= bool(happened)
-    return happened
+    return [become_due(tx, snapshot(row)) for row in tx.select(_DUE, tx.now)]
+
+
+def become_due(tx: Tx, task: Task) -> Happened:
+    """Make a scheduled task ready."""
+    where = place(task.options.priority, tx.next_order())
+    history = tx.entry(Move.DUE, task.deliveries, by_worker=False)
+    tx.execute(_MAKE_READY, (where, history, task.order))
+    tx.made_ready = True
+    return moved(tx, Move.DUE, task, SCHEDULED, READY)
 
 
 _EXPIRING: Final = f"t.expires_at <= ? ORDER BY t.expires_at, t.seq LIMIT {BATCH}"

@@ -67,6 +67,7 @@ class Table:
         self._results = results
         self._handed_back: list[Task] = []
         self._submitted: int = 0
+        self._started: int = 0
         self._succeeded: int = 0
         self._moves: dict[Move, int] = dict.fromkeys(Move, 0)  # all but the three of a plain run
         self._room = Room(capacity, self._check_empty)
@@ -136,7 +137,10 @@ class Table:
     def _enter_special(self, task: Task, now: float) -> Move:
         """A task with a key, a delay or an expiry."""
         options = task.options
-        name = Move.DELAYED if options.delay > 0 else _SUBMITTED
+        name = _SUBMITTED
+        if options.delay > 0:
+            name = Move.DELAYED
+            self._moves[name] += 1
         task.move(name)
         if options.key is not None:
             self._keys[options.queue, options.key] = task
@@ -190,6 +194,7 @@ class Table:
     def _become_due(self, task: Task) -> None:
         del self._due[task.id]
         task.move(Move.DUE)
+        self._moves[Move.DUE] += 1
         self._set_alarm(task)
         self._lanes.put(task)
         self._emit(Move.DUE, task)

@@ -38,6 +38,11 @@ class MemoryInspector:
         await trio.lowlevel.checkpoint()
         return self._broker.cancel(task_id)
 
+    async def run_now(self, task_id: str) -> bool:
+        """See `Inspector`."""
+        await trio.lowlevel.checkpoint()
+        return self._broker.run_now(task_id)
+
     async def revoke(self, task_id: str) -> bool:
         """See `Inspector`."""
         await trio.lowlevel.checkpoint()
@@ -60,6 +65,7 @@ class MemoryInspector:
         type: str | None = None,
         queue: str | None = None,
         limit: int = 100,
+        newest: bool = False,
     ) -> Sequence[Task]:
         """See `Inspector`. Of the ended ones: those that are kept still."""
         await trio.lowlevel.checkpoint()
@@ -70,7 +76,7 @@ class MemoryInspector:
             and type in (None, task.type)
             and queue in (None, task.options.queue)
         ]
-        return sorted(found, key=lambda task: task.seq)[:limit]
+        return sorted(found, key=lambda task: task.seq, reverse=newest)[:limit]
 
     async def dead_letters(
         self,
@@ -79,6 +85,7 @@ class MemoryInspector:
         error: str | None = None,
         older_than: float = 0.0,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Sequence[DeadLetter]:
         """See `Inspector`."""
         await trio.lowlevel.checkpoint()
@@ -89,7 +96,7 @@ class MemoryInspector:
             if (error is None or error in str(letter.error))
             and (not older_than or letter.died_at <= before)
         ]
-        return letters[:limit]
+        return letters[::-1][:limit] if newest else letters[:limit]
 
     async def replay(self, task_id: str) -> Task:
         """See `Inspector`."""

@@ -1,9 +1,10 @@
 -- Tasks of one state, or the open ones, in order of acceptance. Arguments: state or -1, type flag,
--- type, queue flag, queue, how many. Answers: {now, the tasks}
--- Of more than this in all, only the first ones of each set are looked at: the server does nothing
+-- type, queue flag, queue, how many, 1 for the newest first. Answers: {now, the tasks}
+-- Of more than this in all, only the first (or last) ones of each set are looked at: the server does nothing
 -- else meanwhile, for some 10 us each.
 local MOST = 5000
 local state, kind, queue, most = numeric(), optional(), optional(), numeric()
+local newest = numeric() == 1
 
 local function fits(lane)
   return (not kind or type_of(lane) == kind) and (not queue or queue_of(lane) == queue)
@@ -22,7 +23,7 @@ if state > S_DEAD then table.insert(sets, ENDED) end
 
 local found = {}
 for _, key in ipairs(sets) do
-  local ids = call('ZRANGE', key, 0, math.floor(MOST / #sets))
+  local ids = call(newest and 'ZREVRANGE' or 'ZRANGE', key, 0, math.floor(MOST / #sets))
   read_all(ids)
   for _, id in ipairs(ids) do
     local record = records[id]
@@ -31,7 +32,10 @@ for _, key in ipairs(sets) do
     end
   end
 end
-table.sort(found, function(one, other) return one[1] < other[1] end)
+table.sort(found, function(one, other)
+  if newest then return one[1] > other[1] end
+  return one[1] < other[1]
+end)
 local answers = {}
 for n = 1, math.min(most, #found) do answers[n] = snapshot(found[n][2]) end
 return {now_text, answers}

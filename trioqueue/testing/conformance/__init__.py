@@ -39,6 +39,7 @@ from . import _ready as _ready
 from . import _records as _records
 from . import _renew as _renew
 from . import _results as _results
+from . import _run_now as _run_now
 from . import _settle as _settle
 from . import _settled as _settled
 from . import _shared as _shared

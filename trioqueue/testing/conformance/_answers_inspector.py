@@ -89,6 +89,30 @@ async def _(bench: Bench) -> None:
     assert await bench.inspector.cancel("never") is False
 
 
+@cell("run_now", "cancelled", "done, or not")
+async def _(bench: Bench) -> None:
+    await done_or_not(bench, "run_now")
+
+
+@cell("run_now", "repeated", "`False`: it is due already")
+async def _(bench: Bench) -> None:
+    await bench.publish("1", delay=5)
+    assert [await bench.inspector.run_now("1") for _ in range(2)] == [True, False]
+    assert await bench.claimed() == ["1"]
+
+
+@cell("run_now", "late", "`False`; the end stands")
+async def _(bench: Bench) -> None:
+    await bench.end(await bench.running("1"), Move.SUCCEEDED)
+    assert await bench.inspector.run_now("1") is False
+    assert await bench.state("1") is State.SUCCEEDED
+
+
+@cell("run_now", "gone", "`False`")
+async def _(bench: Bench) -> None:
+    assert await bench.inspector.run_now("never") is False
+
+
 @cell("revoke", "cancelled", "done, or not")
 async def _(bench: Bench) -> None:
     await done_or_not(bench, "revoke")

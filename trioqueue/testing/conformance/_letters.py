@@ -73,6 +73,16 @@ async def dead_letters_come_oldest_death_first(bench: Bench) -> None:
 
 
 @case()
+async def the_newest_death_comes_first_if_asked_for(bench: Bench) -> None:
+    """And the limit counts from there."""
+    await _some_letters(bench)
+    assert await _ids(bench, newest=True) == ["a3", "b2", "a2", "b1", "a1"]
+    assert await _ids(bench, newest=True, limit=2) == ["a3", "b2"]
+    assert await _ids(bench, "a", newest=True, error="red", limit=1) == ["a3"]
+    assert await _ids(bench, newest=True, older_than=bench.seconds(3)) == ["a2", "b1", "a1"]
+
+
+@case()
 async def dead_letters_are_found_by_type_and_error(bench: Bench) -> None:
     """The error as people read it: ``Type: message``."""
     await _some_letters(bench)

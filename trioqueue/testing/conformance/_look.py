@@ -102,6 +102,20 @@ async def the_ended_are_listed_in_order_of_acceptance_too(bench: Bench) -> None:
     assert await _ids(bench, State.SUCCEEDED) == ["1", "2", "3"]
 
 
+@case(each=(None, State.READY, State.SUCCEEDED))
+async def the_newest_come_first_if_asked_for(bench: Bench, state: State | None) -> None:
+    """And the limit counts from there, whenever they ended."""
+    await bench.publish(*"1234", priority=7)
+    await bench.publish("5", type="other", priority=9)
+    if state is State.SUCCEEDED:
+        for lease in reversed(await bench.claim()):
+            await bench.end(lease, Move.SUCCEEDED)
+    assert await _ids(bench, state, newest=True) == [*"54321"]
+    assert await _ids(bench, state, newest=True, limit=2) == ["5", "4"]
+    assert await _ids(bench, state, newest=True, limit=2, type="type") == ["4", "3"]
+    assert await _ids(bench, state, newest=False, limit=2) == ["1", "2"]
+
+
 @case()
 async def tasks_are_found_by_type_and_queue(bench: Bench) -> None:
     for n, (kind, queue) in enumerate((("a", "x"), ("b", "x"), ("a", "y"), ("a", "x"))):

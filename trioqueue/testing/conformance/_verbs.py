@@ -71,6 +71,11 @@ async def _revoke(bench: Bench, prefix: str) -> Call:
     return lambda: bench.inspector.revoke(f"{prefix}1")
 
 
+async def _run_now(bench: Bench, prefix: str) -> Call:
+    await bench.publish(f"{prefix}1", queue=prefix, delay=LATER)
+    return lambda: bench.inspector.run_now(f"{prefix}1")
+
+
 async def _pause(bench: Bench, prefix: str) -> Call:  # noqa: ASYNC124 - as the others
     return lambda: bench.inspector.pause(prefix)
 
@@ -105,6 +110,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *(Verb(f"settle_{move}", _settle_by(move)) for move in ENDS_OF_A_LEASE),
     Verb("cancel_waiting", _cancel_waiting),
     Verb("cancel_running", _cancel_running, unseen=True),
+    Verb("run_now", _run_now),
     Verb("revoke", _revoke),
     Verb("pause", _pause),
     Verb("resume", _resume),
