@@ -20,7 +20,7 @@ import trioqueue
 from trioqueue import BrokerUnavailable, Counts, ErrorRecord, Options, Retry, State, Task, TaskSet
 from trioqueue._failures import Failure, group_failures
 from trioqueue._rates import Rates
-from trioqueue.cli import _top
+from trioqueue.cli import _top, _top_look
 from trioqueue.cli._status import Seen
 from trioqueue.cli._top_frame import View, curve, frame, per_second
 from trioqueue.cli._top_look import Running, Snapshot, Watch, running_of
@@ -307,6 +307,20 @@ async def test_a_look_brings_what_runs_what_fails_and_who_works(tmp_path: Path):
         await held.cancel()
         for each in await queue.inspector.tasks(State.SCHEDULED):
             await queue.inspector.cancel(each.id)
+
+
+async def test_of_many_dead_letters_the_newest_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What failed first is old news."""
+    monkeypatch.setattr(_top_look, "LETTERS", 2)
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    async with trioqueue.open_queue(jobs, broker=url, workers=1) as queue:
+        letters = [await queue.submit(die, number) for number in range(4)]
+        await queue.drain()
+        seen = await Watch(queue.inspector).look()
+    assert [group.example_id for group in seen.failures] == [letters[-1].id]
+    assert seen.dead == {("default", "die"): 2}
 
 
 def test_what_runs_longest_comes_first():

@@ -113,12 +113,12 @@ class Watch:
     async def _scheduled(self, seen: Seen) -> Sequence[Task]:
         if not seen.counts.scheduled or not seen.counts.moves.get(Move.RETRIED):
             return ()
-        return await self._inspector.tasks(State.SCHEDULED, limit=LISTED)
+        return await self._inspector.tasks(State.SCHEDULED, limit=LISTED, newest=True)
 
     async def _letters(self, there: int) -> Sequence[DeadLetter]:
         if not there:
             return ()
-        return await self._inspector.dead_letters(limit=LETTERS)
+        return await self._inspector.dead_letters(limit=LETTERS, newest=True)
 
     async def _last_moves(self, tasks: Iterable[Task]) -> dict[_Key, tuple[float, str]]:
         """When each was started, or failed, and by whom; (0.0, "") where that is not known."""
