@@ -12,7 +12,9 @@ from trioqueue import (
     OutcomeKind,
     QueueClosed,
     State,
+    TaskSet,
     open_memory_broker,
+    open_queue,
 )
 
 ENDS_OF_A_LEASE = (
@@ -327,3 +329,24 @@ async def test_a_revoked_lease_is_lost_and_the_task_goes_to_the_front() -> None:
         assert (new.task.id, new.token, new.task.failures) == ("1", 2, 0)
         assert (new.task.trace().losses, new.task.trace().interruptions) == (1, 0)
         assert not broker.revoke("nobody")
+
+
+async def test_the_pool_is_the_one_worker_there_is(autojump_clock: MockClock) -> None:
+    """With what it runs at this instant."""
+    local = TaskSet()
+
+    @local.task
+    async def work() -> None:
+        await trio.sleep(5)
+
+    broker_at = 1.7e9
+    async with open_memory_broker(wall_clock=lambda: broker_at) as broker:
+        assert broker.workers() == ()
+        async with open_queue(local, workers=3, broker=broker) as queue:
+            for _ in range(2):
+                await queue.submit(work)
+            await wait_all_tasks_blocked()
+            (record,) = await queue.inspector.workers()
+            assert (record.workers, record.running, record.live, record.seen) == (3, 2, True, 0.0)
+            assert (record.types, record.queues, record.started_at) == (("work",), None, broker_at)
+        assert broker.workers() == ()

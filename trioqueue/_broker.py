@@ -260,7 +260,10 @@ class Inspector(Protocol):
         ...
 
     async def workers(self) -> Sequence[WorkerRecord]:
-        """The worker processes heard of lately, the longest-lived first."""
+        """The worker processes heard of lately, the longest-lived first.
+
+        In memory: the one that there is, while a queue is open on the broker.
+        """
         ...
 
     async def history(self, task_id: str) -> Sequence[HistoryEntry]:
@@ -358,6 +361,11 @@ class Codec(Protocol):
 
 class Consumer(Protocol):
     """Whoever runs what a feed hands out: the pool. All of it is called in Trio's thread."""
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        ...
 
     def on_ready(self) -> None:
         """Something became ready."""

@@ -103,6 +103,11 @@ def headers_are_dropped(broker: Any) -> None:
     broker.publish = publish_bare
 
 
+@noticed_by("a_queue_at_work_is_seen_among_the_workers")
+def nobody_works_here(broker: Any) -> None:
+    broker.workers = lambda: ()
+
+
 # --- pause ---------------------------------------------------------------------------------------
 
 

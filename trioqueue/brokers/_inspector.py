@@ -7,7 +7,7 @@ from itertools import chain
 
 import trio
 
-from .._broker import Counts
+from .._broker import Counts, WorkerRecord
 from .._errors import key_taken, no_dead_letter, queue_closed, queue_paused
 from .._ki import protected
 from .._letters import DeadLetter, Unfinished, dead_letter, unfinished
@@ -238,6 +238,10 @@ class TableInspector(Table):
             self.capacity,
             self.waiting_submitters,
         )
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        """See `Inspector`."""
+        return () if self._served is None else (self._served.record(),)
 
     @property
     def waiting_submitters(self) -> int:

@@ -34,6 +34,7 @@ from .._model import (
 from .._nursery import open_bare_nursery
 from ._inspector import TableInspector
 from ._room import Room
+from ._served import Served
 from ._view import MemoryInspector
 
 # As constants: an attribute of an Enum class costs four times as much to look up. On the way that
@@ -181,9 +182,11 @@ class MemoryBroker(TableInspector):
     async def serve(self, consumer: Consumer) -> AsyncGenerator[None]:
         """See `Feed`. Neither half of the block waits."""
         detach = self.attach(consumer.on_ready, consumer.on_cancel, consumer.on_dead)
+        self._served = Served(consumer, self.wall_clock())
         try:
             yield
         finally:
+            self._served = None
             detach()
 
     def attach(

@@ -31,6 +31,7 @@ from .._model import (
 )
 from ._lanes import Lanes
 from ._room import Room
+from ._served import Served
 from ._timer import Timer
 
 # As constants: an attribute of an Enum class costs four times as much to look up. On the way that
@@ -85,6 +86,7 @@ class Table:
         self._on_ready: Callable[[], object] | None = None
         self._on_cancel: Callable[[Lease], object] | None = None
         self._on_dead: Callable[[Task], object] | None = None
+        self._served: Served | None = None
         self.wall_clock = wall_clock
 
     # --- what is known ----------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+
 import trio
 
 from ... import State, TaskCancelled, TaskFailed
@@ -18,6 +21,18 @@ async def what_is_submitted_is_run_and_answered(bench: Bench) -> None:
         assert [await handle.result() for handle in handles] == [2 * n for n in range(20)]
     counts = await bench.counts()
     assert (counts.submitted, counts.succeeded) == (20, 20)
+
+
+@case(Has.QUEUES)
+async def a_queue_at_work_is_seen_among_the_workers(bench: Bench) -> None:
+    shop = Shop(bench)
+    async with shop.open(3) as queue:
+        await (await queue.submit(shop.quick, 1)).result()
+        (record,) = [worker for worker in await queue.inspector.workers() if worker.live]
+        assert (record.pid, record.host) == (os.getpid(), platform.node())
+        assert record.workers == 3
+        assert shop.quick.name in record.types
+    assert not any(worker.live for worker in await bench.inspector.workers())
 
 
 @case(Has.QUEUES)
