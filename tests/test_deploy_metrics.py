@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 import trioqueue
-from trioqueue import Event, Outcome, OutcomeKind, TaskSet, WorkerRecord
+from trioqueue import Event, Outcome, OutcomeKind, TaskSet
 from trioqueue.observe import Metrics
 from trioqueue.observe._metrics_names import SEEN
 
@@ -40,8 +40,7 @@ async def exposition() -> str:
 
     async with trioqueue.open_queue(tasks, observers=[metrics]) as queue:
         await (await queue.submit(work)).wait()
-        worker = WorkerRecord("w", "h", 1, 5, ("work",), None, 0.0)
-        await metrics.look(queue.inspector, workers=[worker])
+        await metrics.look(queue.inspector)
     outcome = Outcome(OutcomeKind.ERROR, None, 0.1)
     metrics(Event("died", 1.0, "t", "work", "default", 1, 1, None, outcome))
     return metrics.render()[0].decode()

@@ -1,6 +1,9 @@
 """Metrics: every event in its counter, histograms of waiting and running, a bound on all of it."""
 
+import re
+from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import trioqueue
 from trioqueue import (
     Event,
+    Inspector,
     InvalidTask,
     LaneCounts,
     Move,
@@ -24,7 +28,15 @@ from trioqueue import (
 from trioqueue._events import REMARKS
 from trioqueue.observe import Metrics
 from trioqueue.observe._metrics_look import bound
-from trioqueue.observe._metrics_names import COUNTED_AS, COUNTS, FAILURE_KINDS
+from trioqueue.observe._metrics_names import (
+    BUILD,
+    COUNTED_AS,
+    COUNTS,
+    DURATION,
+    FAILURE_KINDS,
+    SEEN,
+    WAITING,
+)
 from trioqueue.testing import open_test_queue
 
 
@@ -178,7 +190,7 @@ async def test_a_life_is_counted_as_it_is(autojump_clock: trio.testing.MockClock
     assert value(metrics, "task_duration_seconds_count", **bad_) == 2
     assert value(metrics, "task_duration_seconds_sum", **good_) == pytest.approx(2)
     assert value(metrics, "task_waiting_seconds_sum", **bad_) == pytest.approx(2)
-    for move, number in {"submitted": 3, "succeeded": 1, "died": 1}.items():
+    for move, number in {"submitted": 2, "delayed": 1, "started": 3, "died": 1}.items():
         assert value(metrics, "broker_moves_total", move=move) == number
     assert value(metrics, "dead_letters") == 1
 
@@ -201,7 +213,8 @@ async def test_a_look_shows_depth_age_pauses_and_workers(
         await trio.sleep(20)
         queue.pause("mail")
         worker = WorkerRecord("w", "h", 1, 5, ("resize",), None, 0.0, 1, 3.0)
-        assert await metrics.look(queue.inspector, workers=[worker])
+        looked: Any = With(queue.inspector, worker)
+        assert await metrics.look(looked)
         queue.resume("mail")
     for state, number in {"scheduled": 1, "ready": 2, "running": 1}.items():
         assert value(metrics, "open_tasks", state=state, **LANE) == number
@@ -239,10 +252,25 @@ async def test_tasks_that_no_live_worker_takes_are_told(
         await queue.submit(resize)
         worker = WorkerRecord("w", "h", 1, 5, ("resize",), ("mail",), 0.0)
         workers = [] if changes is None else [replace(worker, **changes)]
-        await metrics.look(queue.inspector, workers=workers)
+        looked: Any = With(queue.inspector, *workers)
+        await metrics.look(looked)
         queue.resume()
     assert value(metrics, "unserved_tasks", **LANE) == 1
     assert value(metrics, "worker_processes") == (0 if changes in (None, {"live": False}) else 1)
+
+
+class With:
+    """An inspector with other workers."""
+
+    def __init__(self, inspector: Inspector, *workers: WorkerRecord) -> None:
+        self._inspector = inspector
+        self._workers = workers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inspector, name)
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        return self._workers
 
 
 class Broken:
@@ -383,3 +411,25 @@ def test_what_cannot_be_is_told(wrong: Any):
 
 def test_every_counter_has_a_help_text():
     assert all(count.help.endswith(".") for count in COUNTS)
+
+
+def rows(page: str) -> dict[str, tuple[str, str]]:
+    """Metric -> (labels, words), of the tables of a page."""
+    found = re.findall(r"^\| `(trioqueue_\w+)` \|([^|]*)\| (.+) \|$", page, re.M)
+    return {
+        name: (", ".join(re.findall(r"`(\w+)`", labels)), words) for name, labels, words in found
+    }
+
+
+def test_the_page_has_every_metric_with_its_labels_and_its_help_text():
+    """As they are told: nothing more, nothing less."""
+    page = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text("utf-8")
+    wanted = {f"trioqueue_{count.name}_total": (count.label, count.help) for count in COUNTS}
+    wanted |= {f"trioqueue_{name}": ("", help_) for name, help_ in (WAITING, DURATION)}
+    wanted |= {
+        f"trioqueue_{name}": (", ".join(labels), help_) for name, (help_, labels) in SEEN.items()
+    }
+    wanted["trioqueue_broker_moves_total"] = wanted.pop("trioqueue_broker_moves")
+    wanted["trioqueue_build_info"] = ("version", BUILD[1])
+    assert rows(page) == wanted
+    assert all(f"`{kind}`" in page for kind in FAILURE_KINDS)

@@ -31,7 +31,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 from prometheus_client.registry import Collector
 
-from .._broker import Inspector, WorkerRecord
+from .._broker import Inspector
 from .._checks import check_count, check_name
 from .._errors import InvalidTask
 from .._events import Event
@@ -149,25 +149,18 @@ class Metrics:
 
     # --- telling -------------------------------------------------------------------------------
 
-    async def look(
-        self,
-        inspector: Inspector,
-        *,
-        workers: Sequence[WorkerRecord] = (),
-        patience: float = PATIENCE,
-    ) -> bool:
+    async def look(self, inspector: Inspector, *, patience: float = PATIENCE) -> bool:
         """Ask a broker what only it knows, for the next `render`; ``False``: it did not answer.
 
         At most once a second, however many ask. Takes ``patience`` seconds at most: then
         ``trioqueue_broker_up`` is 0, and the rest of what it would have said is left out.
-        ``workers``: to be told of if the broker knows none, as one in memory does. A checkpoint;
-        raises nothing of the broker's.
+        A checkpoint; raises nothing of the broker's.
         """
         async with self._lock:
             known = self._looked
             if known is None or not 0 <= trio.current_time() - known[1] < FRESH:
                 was_up = known is None or known[0] is not None
-                seen = await _try_to_look(inspector, workers, patience, was_up)
+                seen = await _try_to_look(inspector, patience, was_up)
                 # Its end counts: those who have waited for a broker that hangs go on at once.
                 self._looked = known = seen, trio.current_time()
             return known[0] is not None
@@ -218,14 +211,11 @@ def _version() -> str:
         return "unknown"
 
 
-async def _try_to_look(
-    inspector: Inspector, workers: Sequence[WorkerRecord], patience: float, was_up: bool
-) -> Look | None:
+async def _try_to_look(inspector: Inspector, patience: float, was_up: bool) -> Look | None:
     why = f"no answer within {patience:g} s"
     try:
         with trio.move_on_after(patience):
-            seen = await look(inspector)
-            return seen if seen.workers else seen._replace(workers=workers)
+            return await look(inspector)
     except Exception as error:  # whatever it is: the counters can be told all the same
         why = f"{type(error).__name__}: {error}"
     if was_up:

@@ -121,17 +121,9 @@ def _describe_workers(live: Sequence[WorkerRecord]) -> Iterator[GaugeMetricFamil
 
 
 def _describe_moves(counts: Counts) -> CounterMetricFamily:
-    """A broker in memory does not count the moves of a plain run: its places tell of them.
-
-    ``submitted`` stands for ``delayed`` as well.
-    """
-    moves = dict(counts.moves)
-    moves[Move.SUBMITTED] = counts.submitted
-    moves[Move.SUCCEEDED] = counts.succeeded
     family = CounterMetricFamily(f"{PREFIX}broker_moves", *_words("broker_moves"))
     for move in Move:
-        if move is not Move.DELAYED and (move is not Move.STARTED or moves.get(move)):
-            family.add_metric([move.value], moves.get(move, 0))
+        family.add_metric([move.value], counts.moves.get(move, 0))
     return family
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .. import Inspector, Queue, WorkerRecord
+from .. import Inspector, Queue
 from .._checks import check_seconds
 from ..observe._metrics import Metrics
 
@@ -144,12 +144,8 @@ class OperatedQueue:
         return await silence(self._queue.inspector, patience)
 
     async def look(self, metrics: Metrics, patience: float) -> None:
-        """See `Operated`. The workers of a queue in memory are known here alone."""
-        pool = self._queue.pool
-        types = tuple(pool.limiters)
-        own = WorkerRecord("", "", 0, pool.size, types, None, 0.0, pool.running)
-        workers = [own] if pool.size and not pool.ended.is_set() else []
-        await metrics.look(self._queue.inspector, workers=workers, patience=patience)
+        """See `Operated`."""
+        await metrics.look(self._queue.inspector, patience=patience)
 
 
 async def silence(inspector: Inspector, patience: float) -> Sequence[str]:
