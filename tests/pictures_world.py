@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import linecache
 import math
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -19,6 +21,8 @@ from trioqueue.web._series import Series, Times, no_times
 #: Seconds of the past that is made up: what the first chart shows.
 PAST = 598
 
+_FILE = "/app/jobs.py"
+
 tasks = trioqueue.TaskSet(retry=trioqueue.Retry(attempts=3, initial=0.6, maximum=1.5))
 slow = trioqueue.Retry(attempts=4, initial=90, maximum=400)
 
@@ -28,7 +32,7 @@ async def resize_image(path: str, *, width: int = 640) -> str:
     """Make a picture smaller."""
     if path.endswith(".tiff"):
         await _a_moment()
-        raise OSError(f"cannot identify image file {path!r}")
+        raise OSError("cannot identify image file")
     await _work(12)
     return f"{path} at {width}"
 
@@ -38,7 +42,7 @@ async def send_mail(to: str, *, template: str) -> None:
     """Send one mail."""
     if to.endswith(".invalid"):
         await _a_moment()
-        raise ConnectionError(f"the mail server refused {to}: mailbox unavailable")
+        raise ConnectionError("the mail server refused: mailbox unavailable")
     await _work(9)
 
 
@@ -73,6 +77,14 @@ async def _work(total: int) -> None:
     current = trioqueue.current_task()
     current.progress(sum(map(ord, current.id)) % (total - 2) + 1, total)
     await trio.sleep_forever()
+
+
+def hide_the_path() -> None:
+    """What a traceback in a picture names is a file of a user's, not one of this checkout."""
+    linecache.cache[_FILE] = (1, None, Path(__file__).read_text().splitlines(keepends=True), _FILE)
+    for task_type in tasks:
+        handler: Any = task_type.handler
+        handler.__code__ = handler.__code__.replace(co_filename=_FILE)
 
 
 async def _a_moment() -> None:
@@ -110,6 +122,7 @@ async def fill(world: World) -> None:
     headers = {"tenant": "acme", "request-id": "6f1c2a", "locale": "en-GB"}
     invoice = options(id="invoice-2026-1187", key="acme/1187", timeout=20, headers=headers)
     await invoice.submit(send_mail, "billing@acme.invalid", template="reminder")
+    await _until_dead(world, 30)
     for number in range(30):
         path = f"uploads/{luck.randrange(10**6):06}.jpg"
         await options(delay=120 + 40 * number).submit(resize_image, path)
@@ -117,7 +130,6 @@ async def fill(world: World) -> None:
     for call in itertools.islice(types, 7):
         await call(world.queue, luck)
     await world.queue.submit(export_report, 318, month="2026-11")
-    await _until_dead(world, 30)
     while world.queue.statistics().succeeded < 500:  # noqa: ASYNC110 - no need for an event
         await trio.sleep(0.05)
 

@@ -86,6 +86,16 @@ def test_chosen_ones_are_purged_and_only_after_a_yes(world: World, visit: Visit)
     assert statistics(world).purged == 2
 
 
+def test_a_scheduled_task_is_run_now(world: World, visit: Visit) -> None:
+    task_id = world.submit("later", "not yet")
+    world.settle()
+    page = visit(world.url).go(f"task/{task_id}")
+    page.wait_for_selector(".facts:has-text('in 59 min')")
+    page.click("button:has-text('Run now')")
+    page.wait_for_selector(".task-head .state.dead")  # that was its last attempt
+    assert page.locator("button:has-text('Run now')").count() == 0
+
+
 def test_one_task_is_replayed_and_purged(world: World, visit: Visit) -> None:
     task_id = world.submit("fail", "no")
     world.settle()
