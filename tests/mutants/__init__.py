@@ -4,6 +4,7 @@ from tests.mutants._broker import BROKER
 from tests.mutants._elsewhere import ELSEWHERE
 from tests.mutants._mutant import LAW_NAMES, PROMISES, Mutant
 from tests.mutants._observe import OBSERVE
+from tests.mutants._operate import OPERATE
 from tests.mutants._pool import POOL
 from tests.mutants._redis import REDIS
 from tests.mutants._redis_wire import REDIS_WIRE
@@ -13,4 +14,15 @@ from tests.mutants._web import WEB
 
 __all__ = ["LAW_NAMES", "MUTANTS", "PROMISES", "Mutant"]
 
-MUTANTS = (*POOL, *BROKER, *RULES, *ELSEWHERE, *SQLITE, *REDIS, *REDIS_WIRE, *WEB, *OBSERVE)
+MUTANTS = (
+    *POOL,
+    *BROKER,
+    *RULES,
+    *ELSEWHERE,
+    *SQLITE,
+    *REDIS,
+    *REDIS_WIRE,
+    *WEB,
+    *OBSERVE,
+    *OPERATE,
+)

@@ -14,6 +14,7 @@ PROMISES: Final = (
     "observers are guests",
     "strangers are kept out",  # of the page
     "looking costs little",
+    "what is shown is so",
 )
 LAW_NAMES: Final = tuple(law.name for law in LAWS)
 
