@@ -280,9 +280,11 @@ async def test_a_stream_begins_at_once_and_goes_on_each_second(autojump_clock: M
     async with open_queue(tasks) as queue:
         async with open_page(queue, title="Mine") as page, trio.open_nursery() as nursery:
             stream = Stream()
+            await trio.sleep(60.5)  # nobody looks meanwhile
             nursery.start_soon(stream.run, page.app)
-            await wait_all_tasks_blocked()
+            await trio.sleep(0.2)
             ((name, overview),) = stream.events
+            assert overview["workers"]["slots"] == 10, "what nobody looked at is looked at first"
             assert (name, overview["title"]) == ("overview", "Mine")
             assert stream.headers["content-type"] == "text/event-stream"
             assert stream.headers["cache-control"] == "no-store"

@@ -5,6 +5,7 @@ No generator is involved: a stream is a loop that sends, in the Trio task of its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 import trio
@@ -21,10 +22,15 @@ MOST: Final = 200
 
 @final
 class Hub:
-    """The latest value. ``streams``: how many listen."""
+    """The latest value. ``streams``: how many listen.
+
+    ``on_first`` is called when somebody listens after nobody did. What was published meanwhile is
+    not sent: it may lack what only those who listen want to know, or be as old as the last of them.
+    """
 
     def __init__(self) -> None:
         self.streams = 0
+        self.on_first: Callable[[], object] = _nobody_asked
         self.ended = False
         self._value = b""
         self._number = 0
@@ -52,17 +58,20 @@ class Hub:
             await refusal(503, f"{MOST} pages are open already")(scope, receive, send)
             return
         self.streams += 1
+        seen = 0
+        if self.streams == 1:
+            seen = self._number
+            self.on_first()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
                 await send({"type": "http.response.start", "status": 200, "headers": _head(scope)})
-                await self._send_all(send)
+                await self._send_all(send, seen)
                 nursery.cancel_scope.cancel(reason="the stream was ended")
         finally:
             self.streams -= 1
 
-    async def _send_all(self, send: Send) -> None:
-        seen = 0
+    async def _send_all(self, send: Send, seen: int) -> None:
         while not self.ended:
             changed = self._changed
             if seen < self._number:
@@ -74,6 +83,10 @@ class Hub:
             if waiting.cancelled_caught:
                 await _body(send, b": still here\n\n")
         await _body(send, b"event: bye\ndata: {}\n\n", more=False)
+
+
+def _nobody_asked() -> None:
+    """Without a sampler there is nothing to hurry."""
 
 
 def _head(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -203,14 +203,23 @@ class Recorder:
 def detail(fact: Fact) -> str:
     """What there is to say of it besides its name."""
     said: Sequence[str | None] = (
-        None if fact.waited is None else f"after waiting {fact.waited:.3g} s",
-        None if fact.duration is None else f"ran for {fact.duration:.3g} s",
+        None if fact.waited is None else f"after waiting {_told(fact.waited)}",
+        None if fact.duration is None else f"ran for {_told(fact.duration)}",
         _progress(fact),
-        None if fact.delay is None else f"due in {fact.delay:.3g} s",
+        None if fact.delay is None else f"due in {_told(fact.delay)}",
         f"too late: {fact.kind} was not accepted" if fact.name == "refused" else None,
         fact.error,
     )
     return one_line(", ".join(part for part in said if part))
+
+
+def _told(seconds: float) -> str:
+    """Seconds as one would say them."""
+    if seconds < 0.001:
+        return "<1 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def _progress(fact: Fact) -> str | None:

@@ -9,7 +9,6 @@ from typing import Any, Final, final
 import trio
 
 from .. import BrokerFailed, BrokerUnavailable, Counts
-from .._model import Move
 from .._rates import Rates, Window
 from ._cache import Cache
 from ._hub import Hub
@@ -52,6 +51,7 @@ class Sampler:
         self._recorder = recorder
         self._cache = cache
         self._hub = hub
+        hub.on_first = self._wake
         self._series = Series()
         self._window = Window()
         self._counts: Counts | None = None
@@ -87,17 +87,19 @@ class Sampler:
     def hurry(self) -> None:
         """Something was changed: forget what is kept, and look again soon."""
         self._cache.clear()
+        self._wake()
+
+    def _wake(self) -> None:
         self._hurried.set()
 
     async def _sample(self) -> None:
         counts = await self._source.inspector.counts()
         await self._recorder.sort_out()
         now = trio.current_time()
-        moves = _all_moves(counts)
         self._counts = counts
-        self._window.note(now, moves)
+        self._window.note(now, counts.moves)
         wall = self._source.wall_clock()
-        self._series.add(now, wall, counts._replace(moves=dict(moves)), self._recorder.take_times())
+        self._series.add(now, wall, counts, self._recorder.take_times())
         if self._hub.streams or now - self._asked_at < 10 * STEP:
             await self._look_closer()
 
@@ -173,9 +175,3 @@ class Sampler:
 
 def _rates_json(rates: Rates | None) -> dict[str, float | None]:
     return {name: None if rates is None else round(getattr(rates, name), 3) for name in RATES}
-
-
-def _all_moves(counts: Counts) -> Mapping[Move, int]:
-    """A broker in memory counts the moves of a plain run by where they lead to."""
-    accepted = counts.submitted - counts.moves.get(Move.DELAYED, 0)
-    return counts.moves | {Move.SUBMITTED: accepted, Move.SUCCEEDED: counts.succeeded}
