@@ -5,6 +5,7 @@ import { link } from "../lib/route.js";
 export const taskLink = (id) => link(["task", id]);
 
 export function callText({ args, kwargs }) {
+  if (!args) return "…"; // no longer known
   const named = Object.entries(kwargs ?? {}).map(([name, value]) => `${name}=${value}`);
   return [...(args ?? []), ...named].join(", ");
 }

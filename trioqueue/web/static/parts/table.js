@@ -2,7 +2,8 @@
 // `display` is changed is none any more for who listens to it.
 import { html } from "../lib/dom.js";
 
-// Columns: {label, cell(row), end: right-aligned numbers, wide: may shrink, lead: a card's headline}
+// Columns: {label, cell(row), end: right-aligned numbers, wide: may shrink, lead: a card's headline,
+// bare: says on a card by itself what it is, roomy: not on a card}
 export function Table({ label, columns, rows, rowKey }) {
   return html`<div class="table-frame">
     <table role="table" aria-label=${label}>
@@ -13,12 +14,12 @@ export function Table({ label, columns, rows, rowKey }) {
       <tbody role="rowgroup">
         ${rows.map((row) => html`<tr role="row" key=${rowKey(row)}>
           ${columns.map((column) => html`<td role="cell" class=${kind(column)}
-            data-label=${column.lead ? null : column.label}>${column.cell(row)}</td>`)}
+            data-label=${column.lead || column.bare ? null : column.label}>${column.cell(row)}</td>`)}
         </tr>`)}
       </tbody>
     </table>
   </div>`;
 }
 
-const kind = ({ end, wide, lead, tight }) =>
-  [end && "end", wide && "wide", lead && "lead", tight && "tight"].filter(Boolean).join(" ");
+const kind = ({ end, wide, lead, tight, roomy }) =>
+  [end && "end", wide && "wide", lead && "lead", tight && "tight", roomy && "roomy"].filter(Boolean).join(" ");

@@ -28,7 +28,7 @@ export function Queues() {
 function Everything({ paused }) {
   if (paused) return html`<div class="note warn with-action"><span>Everything is paused.</span>
     ${!readOnly && html`<button class="button primary" type="button" onClick=${() => turn(null, true)}>Resume everything</button>`}</div>`;
-  return !readOnly && html`<p><button class="button" type="button" onClick=${() => turn(null, false)}>Pause everything</button></p>`;
+  return !readOnly && html`<p class="above"><button class="button" type="button" onClick=${() => turn(null, false)}>Pause everything</button></p>`;
 }
 
 const turn = (queue, paused) => act(`queues/${paused ? "resume" : "pause"}`, { queue }, () =>

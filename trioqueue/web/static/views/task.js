@@ -47,9 +47,9 @@ const Known = ({ task, now }) => html`
   </div>`;
 
 function Arguments({ task }) {
-  const entries = [...task.args.map((text, index) => [`${index + 1}`, text]), ...Object.entries(task.kwargs)];
+  const entries = [...(task.args ?? []).map((text, index) => [`${index + 1}`, text]), ...Object.entries(task.kwargs ?? {})];
   return html`<section><h2>Arguments</h2>
-    ${entries.length === 0 && html`<p class="soft">None.</p>`}
+    ${entries.length === 0 && html`<p class="soft">${task.args ? "None." : "They are no longer known."}</p>`}
     <dl class="arguments">${entries.map(([name, text]) => html`<div>
       <dt class="mono">${name}</dt><dd><${Folded} text=${text} label=${`Argument ${name}`} /></dd></div>`)}</dl>
   </section>`;

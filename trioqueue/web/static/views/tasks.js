@@ -51,10 +51,10 @@ function Nothing({ params, searched }) {
 
 const columns = (now) => [
   { label: "Task", lead: true, wide: true, cell: (task) => html`<${Call} task=${task} />` },
-  { label: "State", cell: (task) => html`<${State} of=${task.state} />
+  { label: "State", bare: true, cell: (task) => html`<${State} of=${task.state} />
       ${task.state === "scheduled" && html` <span class="soft"><${Until} at=${task.due_at} now=${now} /></span>`}` },
   { label: "Queue", cell: (task) => task.queue },
   { label: "Attempt", end: true, cell: (task) => task.attempt },
   { label: "Accepted", end: true, cell: (task) => html`<${Ago} at=${task.accepted_at} now=${now} />` },
-  { label: "Id", cell: (task) => html`<${Id} id=${task.id} />` },
+  { label: "Id", roomy: true, cell: (task) => html`<${Id} id=${task.id} />` },
 ];

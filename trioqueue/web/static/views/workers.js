@@ -16,7 +16,7 @@ export function Workers() {
 
 const columns = (now) => [
   { label: "Process", lead: true, wide: true, cell: (worker) => html`<span class="mono" title=${worker.id}>${worker.name ?? `${worker.host}:${worker.pid}`}</span>` },
-  { label: "Heartbeat", cell: (worker) => html`<span class=${`state ${worker.live ? "succeeded" : "dead"}`}>
+  { label: "Heartbeat", bare: true, cell: (worker) => html`<span class=${`state ${worker.live ? "succeeded" : "dead"}`}>
       <span class="dot" aria-hidden="true"></span>${worker.live ? `${duration(worker.seen)} ago` : `gone, seen ${duration(worker.seen)} ago`}</span>` },
   { label: "Busy", cell: (worker) => html`<${Busy} worker=${worker} />` },
   { label: "Queues", cell: (worker) => worker.queues?.join(", ") ?? "all" },
