@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -34,9 +37,19 @@ def _cell(value: object) -> str:
 
 def one_line(text: str, most: int = 200) -> str:
     """The text on one line, and not a page of it."""
-    line = " ".join(text.split())
-    line = "".join(char if char.isprintable() else "?" for char in line)
+    line = printable(" ".join(text.split()))
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def printable(text: str) -> str:
+    """The text with ``?`` for what would command the terminal, break the line, or turn it round."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return char
+    return " " if unicodedata.category(char) == "Zs" else "?"
 
 
 def duration(seconds: float) -> str:
@@ -48,21 +61,42 @@ def duration(seconds: float) -> str:
 
 
 def say(*lines: str) -> None:
-    """Print lines; characters that the output has no code for are escaped."""
+    """Print lines; what is in them may be anybody's: see `printable`.
+
+    Characters that the output has no code for are escaped.
+    """
     output = sys.stdout
     if output is None:
         return
     encoding = getattr(output, "encoding", None) or "utf-8"
     for line in lines:
-        output.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        text = printable(line.expandtabs(4))
+        output.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def say_json(value: object) -> None:
-    """Print ``value`` as JSON, in ASCII, two spaces deep."""
-    say(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+def say_json(value: object, *, indent: int | None = 2) -> None:
+    """Print ``value`` as JSON, in ASCII, so deep; on one line if ``None``.
+
+    Errors may have lone surrogates in their text, which are no UTF-8, and escape codes.
+    """
+    builtins: object = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(_finite(builtins), indent=indent, separators=separators, allow_nan=False)
+    say(*text.split("\n"))
+
+
+def _finite(value: object) -> object:
+    """With ``null`` for the numbers that JSON has not."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in cast("Sequence[Any]", value)]
+    return value
 
 
 def complain(line: str) -> None:
     """Print a line for people on standard error."""
     if sys.stderr is not None:
-        print(f"trioqueue: {line}", file=sys.stderr)
+        print(f"trioqueue: {printable(line)}", file=sys.stderr)

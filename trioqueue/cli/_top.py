@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, final
 
-import msgspec
 import trio
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -215,7 +214,7 @@ class _Top:
     def _show(self, snapshot: Snapshot) -> None:
         self._away = False
         if self._picture is None:
-            say(msgspec.json.encode(snapshot.as_json(), enc_hook=str).decode())
+            say_json(snapshot.as_json(), indent=None)
             flush()
             return
         self._picture.asked, self._picture.away = None, ""
