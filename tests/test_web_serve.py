@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from trioqueue import InvalidTask
 from trioqueue.web import serve
@@ -111,18 +112,46 @@ async def test_stopped_it_ends_with_its_idle_connections():
     await stream.aclose()
 
 
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system keeps little of what is sent, and no more as time goes by."""
+    original = trio.open_tcp_listeners
+
+    async def open_them(*args: Any, **kwargs: Any) -> Any:
+        listeners = await original(*args, **kwargs)
+        for listener in listeners:
+            listener.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 4096)
+        return listeners
+
+    monkeypatch.setattr(trio, "open_tcp_listeners", open_them)
+
+
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_client_that_does_not_read_holds_up_no_end(cancelled: bool):
+async def test_a_client_that_does_not_read_holds_up_no_end(cancelled: bool, small_buffers: None):
     """Neither a stop nor a cancellation, although what sends to it is shielded."""
     stop = None if cancelled else trio.Event()
-    async with serving(stop, graceful_timeout=0.05) as port:
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
-        await stream.send_all(GET.replace(b"/ ", b"/endless "))
-        assert await stream.receive_some()
-        if stop is not None:
-            stop.set()
-    await until_closed(stream)
-    await stream.aclose()
+    rescued = False
+    with trio.socket.socket() as client:
+
+        async def rescue() -> None:
+            """Let a failing test end."""
+            nonlocal rescued
+            await trio.sleep(PATIENCE / 3)
+            rescued = True
+            client.close()
+
+        client.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+        async with trio.open_nursery() as rescuing:
+            rescuing.start_soon(rescue)
+            async with serving(stop, graceful_timeout=0.02) as port:
+                await client.connect(("127.0.0.1", port))
+                await client.send(GET.replace(b"/ ", b"/endless "))
+                assert await client.recv(1)
+                await trio.testing.wait_all_tasks_blocked(0.02)  # until no more can be sent
+                if stop is not None:
+                    stop.set()
+            rescuing.cancel_scope.cancel()
+    assert not rescued
 
 
 async def test_a_stop_ends_the_streams_of_an_app_that_says_how(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 from tests.mutants._broker import BROKER
 from tests.mutants._elsewhere import ELSEWHERE
+from tests.mutants._metrics import METRICS
 from tests.mutants._mutant import LAW_NAMES, PROMISES, Mutant
 from tests.mutants._observe import OBSERVE
 from tests.mutants._operate import OPERATE
@@ -24,5 +25,6 @@ MUTANTS = (
     *REDIS_WIRE,
     *WEB,
     *OBSERVE,
+    *METRICS,
     *OPERATE,
 )
