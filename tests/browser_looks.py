@@ -52,6 +52,11 @@ NAMELESS = """() => [...document.querySelectorAll('a, button, input, select, tex
 #: How many pixels the page is wider than its window.
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
+#: What is cut off at the right, where one could not scroll to it.
+CUT_OFF = """() => [...document.querySelectorAll('main :is(h1, h2, td, dd, a, button, input)')]
+  .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)
+  .map((each) => each.outerHTML.slice(0, 200))"""
+
 #: How much the layout has shifted since the page was opened, as the browser counts it.
 SHIFT = """() => new Promise((done) => {
   new PerformanceObserver((list) => done(

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.browser import VIEWS, Visit, wait_until
-from tests.browser_looks import NAMELESS, PALE, SHIFT, TOO_WIDE
+from tests.browser_looks import CUT_OFF, NAMELESS, PALE, SHIFT, TOO_WIDE
 from tests.browser_world import World
 
 pytestmark = pytest.mark.system
@@ -121,6 +121,7 @@ def test_a_phone_is_wide_enough(busy: World, visit: Visit) -> None:
     for view in (*VIEWS, f"task/{ids[-1]}"):
         page = watched.go(view)
         assert page.evaluate(TOO_WIDE) <= 0, view
+        assert page.evaluate(CUT_OFF) == [], view
     assert not page.is_visible("nav")
     page.click("button[aria-label=Menu]")
     page.click("nav >> text=Dead letters")

@@ -8,7 +8,12 @@ export function TextFilter({ name, label, value = "", placeholder, search, grow 
   const [typed, setTyped] = useState(value);
   const timer = useRef(0);
   const field = useRef(null);
-  useEffect(() => setTyped(value), [value]);
+  const sent = useRef(value);
+  useEffect(() => {
+    // Our own text that comes back is older than what has been typed since.
+    if (value !== sent.current) setTyped(value);
+    sent.current = value;
+  }, [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => {
     if (search === "focus") field.current.focus();
@@ -18,7 +23,10 @@ export function TextFilter({ name, label, value = "", placeholder, search, grow 
     const text = event.target.value;
     setTyped(text);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => refine({ [name]: text, limit: "" }), PAUSE);
+    timer.current = setTimeout(() => {
+      sent.current = text;
+      refine({ [name]: text, limit: "" });
+    }, PAUSE);
   }
 
   return html`<label class=${`field ${grow ? "grow" : ""}`}><span>${label}</span>
