@@ -22,7 +22,7 @@ def in_terminal(site: Site, *arguments: str, typed: str = "") -> str:
         os.close(slave)
         if typed:
             os.write(master, typed.encode())  # waits there until it is asked for
-        text = ""
+        shown = b""
         while True:
             try:
                 data = os.read(master, 65536)
@@ -30,7 +30,7 @@ def in_terminal(site: Site, *arguments: str, typed: str = "") -> str:
                 break
             if not data:
                 break
-            text += data.decode()
+            shown += data
         process.wait(PATIENCE)
     os.close(master)
-    return text
+    return shown.decode()

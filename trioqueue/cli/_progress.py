@@ -55,13 +55,18 @@ def shows_progress() -> bool:
 
 @asynccontextmanager
 async def progress(
-    words: str, count: Count, *, refresh: Callable[[], object] | None = None
+    words: str,
+    count: Count,
+    *,
+    refresh: Callable[[], object] | None = None,
+    shown: bool = True,
 ) -> AsyncGenerator[None]:
     """Show ``count`` for as long as the block lasts. ``refresh()`` is called before each picture.
 
-    An ordinary block where nobody would see it. Cancelled: the bar is taken away.
+    An ordinary block where nobody would see it, or if it is not to be ``shown``.
+    Cancelled: the bar is taken away.
     """
-    if not shows_progress():
+    if not shown or not shows_progress():
         yield
         return
     async with trio.open_nursery() as nursery:

@@ -19,6 +19,7 @@ from ._errors import Wrong
 from ._exits import OK
 from ._load import load_tasks
 from ._output import flush
+from ._progress import Count, progress
 from ._text import complain, say
 from ._types import SECONDS, within
 
@@ -102,13 +103,16 @@ async def publish(
 async def submit_all(target: Submission, call: Call[Any], count: int, most: int) -> None:
     """Submit the call ``count`` times, ``most`` in one go; print the ids as they are accepted."""
     began = time.perf_counter()
-    left = count
-    while left:
-        batch = min(most, left)
-        handles = await target.submit_many([call] * batch)
-        say(*(handle.id for handle in handles))
-        flush()
-        left -= batch
+    bar = Count(count)
+    # Ids that scroll past show as much, and each of them would draw the bar again.
+    scrolls = sys.stdout is not None and sys.stdout.isatty()
+    async with progress("publish", bar, shown=not scrolls):
+        while bar.done < count:
+            batch = min(most, count - bar.done)
+            handles = await target.submit_many([call] * batch)
+            say(*(handle.id for handle in handles))
+            flush()
+            bar.done += batch
     if count > 1 and sys.stderr is not None and sys.stderr.isatty():
         complain(f"{count:,} tasks in {time.perf_counter() - began:.2f} s")
 

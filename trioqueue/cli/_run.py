@@ -22,6 +22,7 @@ from ._exits import FAILED, OK
 from ._listen import Address, Counting, listening, parse_address
 from ._load import load_tasks, look_in, places
 from ._logs import LogFormat, LogLevel, LogLevelOption, log_to_stderr
+from ._progress import shows_progress
 from ._reload import Reload, directories_of
 from ._stop import Stop
 from ._supervisor import Supervisor
@@ -178,7 +179,14 @@ def run(
     if check:
         return trio.run(_check, wanted.url)
     settings = WorkSettings(
-        wanted.url, workers, grace, burst, queue or None, verbose, instruments
+        wanted.url,
+        workers,
+        grace,
+        burst,
+        queue or None,
+        verbose,
+        instruments,
+        bar=burst and not verbose and supervised_by is None and shows_progress(),
     )
     if tally is None or stop is None:
         tally = Tally()

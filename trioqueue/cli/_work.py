@@ -10,7 +10,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, final
@@ -24,12 +24,15 @@ from .._patience import patiently
 from ..observe import log_events
 from ._exits import OK
 from ._listen import Counting
+from ._progress import Count, progress
 from ._stop import HARD_LIMIT, Request, Stop
 
 logger = logging.getLogger("trioqueue.run")
 
 #: Tasks that are named when a process is ended by force.
 NAMED: Final = 5
+#: Seconds between two looks at what is left of a burst: the broker has other things to do.
+LOOK: Final = 1.0
 
 
 #: How attempts end: events, and the words for them.
@@ -55,6 +58,7 @@ class WorkSettings:
     queues: tuple[str, ...] | None
     verbose: bool
     instruments: tuple[trioqueue.Instrument, ...] = ()
+    bar: bool = False  # whether to show how far a burst is
 
 
 @final
@@ -73,6 +77,11 @@ class Tally:
             self.held.pop(event.task_id, None)
         if event.outcome is None or event.outcome.kind is not OutcomeKind.HANDED_BACK:
             self.counts[event.name] += 1  # else: it had not begun
+
+    @property
+    def ended(self) -> int:
+        """How many tasks have ended here."""
+        return sum(self.counts[name] for name in ("succeeded", "died", "cancelled"))
 
     def describe(self) -> str:
         """How the attempts ended, as words."""
@@ -152,11 +161,33 @@ class Work:
                 self._counting.work.take(queue)
             self._tell_start()
             if settings.burst:
-                await first_of(partial(patiently, queue.drain), self._asked.wait)
+                await self._drain(queue)
             else:
                 await self._asked.wait()
             if self._asked.is_set():
                 await queue.shutdown(self._grace)
+
+    async def _drain(self, queue: Queue) -> None:
+        """Until nothing is left, or a stop; with a bar, if somebody would see it."""
+        wait = (partial(patiently, queue.drain), self._asked.wait)
+        if not self._settings.bar:
+            await first_of(*wait)
+            return
+        bar = Count()
+
+        async def look() -> None:
+            while True:
+                with suppress(trioqueue.BrokerUnavailable):
+                    counts = await queue.inspector.counts()
+                    left = counts.scheduled + counts.ready + counts.running
+                    bar.total = self._tally.ended + left
+                await trio.sleep(LOOK)
+
+        def refresh() -> None:
+            bar.done = self._tally.ended
+
+        async with progress("burst", bar, refresh=refresh):
+            await first_of(*wait, look)
 
     async def _listen(self, requests: trio.MemoryReceiveChannel[Request]) -> None:
         """Answer requests to stop, until cancelled."""
