@@ -28,6 +28,7 @@ drafts = st.builds(
     delay=st.sampled_from([0.0, 0.0, 0.0, 3.0, 30.0]),
     expires=st.sampled_from([None, None, None, 2.0, 40.0]),
     key=st.sampled_from([None, None, None, "k", "l"]),
+    headers=st.sampled_from([None, None, {"who": "me"}]),
 )
 limits = st.just({}) | st.dictionaries(st.sampled_from("xy"), st.integers(1, 3))
 rooms = st.dictionaries(st.sampled_from("xy"), st.integers(0, 3))
@@ -44,7 +45,9 @@ ends = st.builds(
 
 
 def as_task(draft: Job) -> Task:
-    options = Options(draft.queue, draft.priority, None, draft.expires, draft.delay, draft.key)
+    options = Options(
+        *(draft.queue, draft.priority, None, draft.expires, draft.delay, draft.key, draft.headers)
+    )
     task = Task(draft.id, draft.type, (), {}, options)
     task.payload = draft.payload
     return task

@@ -15,6 +15,7 @@ def compare(task: Task, job: Job, model: Model) -> None:
     assert (options.queue, options.priority, options.delay, options.expires, options.key) == (
         *(job.queue, job.priority, job.delay, job.expires, job.key),
     )
+    assert options.headers == job.headers
     assert (task.deliveries, task.failures) == (job.deliveries, job.failures), job
     assert (trail.losses, trail.interruptions, trail.snoozes) == (
         *(job.losses, job.interruptions, job.snoozes),
@@ -79,6 +80,8 @@ async def _compare_tasks(broker: AnyBroker, model: Model) -> None:
         jobs = [job for job in model.in_state(state) if (job.type, job.queue) == ("x", "a")]
         found = await broker.tasks(State(state), type="x", queue="a", limit=2)
         _same(found, jobs[:2], model)
+    newest = await broker.tasks(limit=2, newest=True)
+    _same(newest, model.in_state(*OPEN)[: -1 - 2 : -1], model)
 
 
 def _same(tasks: Iterable[Task], jobs: list[Job], model: Model) -> None:
@@ -100,6 +103,8 @@ async def _compare_letters(broker: AnyBroker, model: Model, step: int) -> None:
     old = [job for job in model.letters if job.type == "y" and model.now - job.ended_at >= 3]
     found = await broker.dead_letters("y", older_than=3)
     assert [model.jobs[letter.id].end for letter in found] == [job.end for job in old]
+    found = await broker.dead_letters(limit=2, newest=True)
+    assert [model.jobs[letter.id].end for letter in found] == ends[: -1 - 2 : -1]
     lost = [job.end for job in model.letters if job.errors[-1:] == ["lost"]]
     found = await broker.dead_letters(error="LeaseLost", limit=1 + step % 3)
     assert [model.jobs[letter.id].end for letter in found] == lost[: 1 + step % 3]

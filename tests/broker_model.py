@@ -33,6 +33,7 @@ class Job:
     delay: float = 0.0
     expires: float | None = None
     key: str | None = None
+    headers: dict[str, str] | None = None
     payload: bytes = b""
 
     number: int = 0  # in order of acceptance

@@ -384,3 +384,15 @@ async def test_the_books_balance_after_every_verb(seed: int, autojump_clock: Moc
     assert counts.handed_back == sum(s is State.HANDED_BACK for s in states.states.values())
     assert counts.running == len(leases)
     assert not states.wrongs
+
+
+async def test_an_observer_may_make_due_what_it_is_told_of(autojump_clock: MockClock) -> None:
+    """It is called in the middle of a settlement."""
+    async with open_memory_broker(capacity=2) as broker:
+        broker.events.add(lambda event: event.name == "snoozed" and broker.run_now("1"))
+        await broker.publish([a_task("1")])
+        end(broker, take(broker), Move.SNOOZED, delay=5)
+        assert [task.state for task in broker.tasks()] == [State.READY]
+        await trio.sleep(6)
+        assert take_all(broker) == ["1"]
+        check_places(broker)

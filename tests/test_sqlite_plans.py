@@ -140,11 +140,16 @@ async def wait(broker: SqliteBroker) -> None:
 
 
 async def dead(broker: SqliteBroker) -> str:
-    return (await broker.dead_letters(limit=1))[0].id
+    (oldest,) = await broker.dead_letters(limit=1)
+    (newest,) = await broker.dead_letters(limit=1, newest=True)
+    assert oldest != newest
+    return oldest.id
 
 
 async def operate(broker: SqliteBroker) -> None:
     ready, running = (lease.task.id for lease in await broker.claim(ALL, 2))
+    (later,) = await broker.tasks(State.SCHEDULED, limit=1)
+    assert await broker.run_now(later.id)
     assert await broker.revoke(ready)
     assert await broker.cancel(ready)
     assert await broker.cancel(running)
@@ -177,6 +182,7 @@ async def walking(broker: SqliteBroker) -> None:
     await broker.lanes()
     for state in (None, *State):
         await broker.tasks(state, limit=3)
+        await broker.tasks(state, limit=3, newest=True)
     await broker.tasks(State.READY, type="a", limit=3)
 
 

@@ -519,4 +519,28 @@ BROKER: Final = (
         "keys are unique",
         ("test_memory_letters.py::test_what_cannot_be_replayed_or_purged",),
     ),
+    # --- what an operator makes due ------------------------------------------------------------
+    Mutant(
+        "what was made due is due once more when its time comes",
+        "brokers/_inspector.py",
+        """\
+            self._timer.cancel(task_id)
+            self._ring(task_id)
+""",
+        """\
+            self._ring(task_id)
+""",
+        "life cycle",
+        (
+            "test_conformance_memory.py::TestMemoryBroker::test_a_scheduled_task_becomes_due_now[retried]",
+        ),
+    ),
+    Mutant(
+        "a snoozed task that was made due at once is counted apart all the same",
+        "brokers/_memory.py",
+        "if task.state is State.SCHEDULED and settlement.move is Move.SNOOZED",
+        "if settlement.move is Move.SNOOZED",
+        "life cycle",
+        ("test_memory_room.py::test_an_observer_may_make_due_what_it_is_told_of",),
+    ),
 )

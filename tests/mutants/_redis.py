@@ -283,4 +283,25 @@ REDIS: Final = (
         ("test_cancel_durable.py::test_a_strike_at_every_197th_moment_on_redis_breaks_no_law",),
         ledger=True,
     ),
+    Mutant(
+        "a server keeps no headers",
+        "brokers/_redis_rows.py",
+        "    if given.headers:\n",
+        "    if False:\n",
+        "conservation",
+        ("test_conformance_redis.py::TestRedisBroker::test_headers_travel_with_the_task",),
+    ),
+    Mutant(
+        "who shares a lane on a server shares its headers",
+        "brokers/_redis_rows.py",
+        """\
+        return json.dumps((*values, dict(given.headers)))
+    text""",
+        """\
+        _written[values] = json.dumps((*values, dict(given.headers)))
+    text""",
+        "conservation",
+        ("test_conformance_redis.py::TestRedisBroker::test_headers_travel_with_the_task",),
+    ),
+    ),
 )

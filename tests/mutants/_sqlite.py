@@ -208,4 +208,34 @@ WHERE seq = ? AND deliveries >= ? AND state = {RUNNING}\"""",
         "exact settle",
         _TESTS,
     ),
+    # --- headers, and what an operator makes due -----------------------------------------------
+    Mutant(
+        "a file keeps no headers",
+        "brokers/_sqlite_moves.py",
+        "                encode_headers(opts.headers),\n",
+        "                None,\n",
+        "conservation",
+        (f"{_CASES}headers_travel_with_the_task", *_TESTS),
+    ),
+    Mutant(
+        "nobody hears that a task in a file is due",
+        "brokers/_sqlite_tend.py",
+        """\
+    tx.execute(_MAKE_READY, (where, history, task.order))
+    tx.made_ready = True
+""",
+        """\
+    tx.execute(_MAKE_READY, (where, history, task.order))
+""",
+        "work conservation",
+        (f"{_CASES}a_scheduled_task_becomes_due_now[retried]",),
+    ),
+    Mutant(
+        "the newest of a file are the oldest backwards",
+        "brokers/_sqlite_look.py",
+        "among} ORDER BY seq{first})",
+        "among} ORDER BY seq LIMIT {int(limit)})",
+        "order",
+        (f"{_CASES}the_newest_come_first_if_asked_for[ready]", *_TESTS),
+    ),
 )
