@@ -207,6 +207,7 @@ async def test_a_broker_that_comes_late_is_looked_at_then(
 ):
     """Until then the metrics do without it; that is told once."""
     monkeypatch.setattr(_counted, "AGAIN", 0.01)
+    monkeypatch.setattr(_counted, "TRIALS", 2)
     monkeypatch.setattr("trioqueue.observe._metrics.FRESH", 0.0)
     path = tmp_path / "jobs.db"
     counted = Counted(f"sqlite:///{path}", 1)
@@ -215,6 +216,9 @@ async def test_a_broker_that_comes_late_is_looked_at_then(
         nursery.start_soon(counted.keep_looking)
         await counted.look(counted.metrics, 1)
         assert counted.metrics.registry.get_sample_value(up) == 0
+        with trio.fail_after(30):
+            while "metrics do without the broker" not in caplog.text:  # noqa: ASYNC110 - polled
+                await trio.sleep(0.01)
         async with trioqueue.open_sqlite_broker(path):
             with trio.fail_after(30):
                 while not counted.metrics.registry.get_sample_value(up):

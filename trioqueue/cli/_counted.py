@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final, cast, final
 
 import trio
@@ -33,8 +34,10 @@ FORM: Final = Form(tuple(map(float, WAITING_BUCKETS)), tuple(map(float, DURATION
 
 #: Seconds without a sign of life after which the event loop of a process must hang.
 SILENCE: Final = 30.0
-#: Seconds until the broker is tried again.
-AGAIN: Final = 5.0
+#: Seconds until the broker is tried again, and after how many trials in vain that is told: the
+#: first worker may be about to make the file.
+AGAIN: Final = 1.0
+TRIALS: Final = 10
 
 
 def shared_cells(memory: int) -> Cells:
@@ -60,9 +63,9 @@ def new_memory() -> int:
 class Counted:
     """See `Operated`: the processes of a supervisor, as one."""
 
-    def __init__(self, broker: str, count: int) -> None:
+    def __init__(self, broker: str, places: int) -> None:
         self._broker = broker
-        self._memories = [new_memory() for _ in range(count)]
+        self._memories = [new_memory() for _ in range(places)]
         self._cells = [shared_cells(os.dup(memory)) for memory in self._memories]
         self._inspector: Inspector = cast("Inspector", _Away())
         self._supervisor: Supervisor | None = None
@@ -80,15 +83,13 @@ class Counted:
 
     async def keep_looking(self) -> None:
         """Keep the broker open, to be looked at; it may be away when this begins."""
-        told = False
-        while True:
+        for trial in count(1):
             try:
                 async with open_broker_url(self._broker, create=False) as inspector:
                     self._inspector = inspector
                     await trio.sleep_forever()
             except* Exception as errors:
-                if not told:
-                    told = True
+                if trial == TRIALS:
                     logger.warning("metrics do without the broker: %s", errors.exceptions[0])
             finally:
                 self._inspector = cast("Inspector", _Away())
