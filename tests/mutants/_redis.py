@@ -303,5 +303,4 @@ REDIS: Final = (
         "conservation",
         ("test_conformance_redis.py::TestRedisBroker::test_headers_travel_with_the_task",),
     ),
-    ),
 )
