@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -17,19 +17,30 @@ from ._demo import Settings, run_demo
 from ._errors import Wrong, fail, judge
 from ._exits import OK, USAGE
 from ._output import Console, flush
+from ._text import say
 from ._types import whole, within
+
+_HELP: Final = """\
+Every option is also a variable, TRIOQUEUE_COMMAND_OPTION, and a key of [tool.trioqueue.command] in\
+ pyproject.toml; TRIOQUEUE_BROKER and TRIOQUEUE_TASKS are for all commands.
+
+Exit codes: 0 done; 1 failed, refused or a problem was found; 2 wrong arguments or settings;\
+ 3 ended by force; 130, 143 interrupted, terminated; 141 nobody reads the output.\
+"""
 
 app = App(
     name="trioqueue",
     help="A task queue for structured concurrency, on Trio.",
     version=f"trioqueue {__version__}",
     help_format="plaintext",
+    help_epilogue=_HELP,
     backend="trio",
     console=Console(),
 )
 app.config = (Configuration(app),)
 
 
+app.register_install_completion_command(add_to_startup=True)
 app.command(_run.run, help_epilogue=_run.EPILOGUE)
 app.command(_publish.publish, help_epilogue=_publish.EPILOGUE)
 app.command(_status.status)
@@ -85,6 +96,19 @@ async def demo(
     if seed is None:
         seed = random.SystemRandom().randrange(100_000)
     return await run_demo(Settings(tasks, workers, max_attempts, failure_rate, seed, work))
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print what makes a shell complete this command, such as: source <(trioqueue completion bash)
+
+    Parameters
+    ----------
+    shell
+        Which shell. --install-completion puts it where the shell looks for it.
+    """
+    say(*app.generate_completion(shell=shell).splitlines())
+    return OK
 
 
 def run(arguments: Sequence[str]) -> int:
