@@ -19,7 +19,18 @@ Probe = Callable[[str], None]
 
 #: Where a process can die, for tests: ``probe(name)`` is called there.
 VERBS: Final = (
-    *("publish", "claim", "renew", "settle", "tend", "cancel", "revoke", "pause", "resume"),
+    *(
+        "publish",
+        "claim",
+        "renew",
+        "settle",
+        "tend",
+        "cancel",
+        "revoke",
+        "run_now",
+        "pause",
+        "resume",
+    ),
     *("replay", "purge", "register"),
 )
 STAGES: Final = ("begun", "before-commit", "after-commit", "replied")
