@@ -1,13 +1,19 @@
 """`trioqueue publish`: what is accepted, what is printed, and what is refused."""
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
+
+import trioqueue
+from trioqueue.cli._publish import UNDER_WAY, submit_all
 
 from .cli_terminal import in_terminal
-from .command import MODULE, PATIENCE, environment
+from .command import MODULE, PATIENCE, environment, start
 from .workers import JOBS, Site
 
 
@@ -166,6 +172,66 @@ def test_a_reader_that_leaves_ends_it_quietly(site: Site):
         assert process.wait(PATIENCE) == 141
     assert errors == ""
     assert 1_000 <= site.counts()["ready"] < 100_000
+
+
+@pytest.mark.main
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_between_two_goes(site: Site, number: signal.Signals):
+    """Every task that was accepted has its id in the output, and a line says how many there are."""
+    count = 10_000_000
+    arguments = ("publish", JOBS, "note", "--json", "[7]", "--count", str(count))
+    with start(*MODULE, *arguments, cwd=site.path, **site.variables) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(number)
+        output, errors = rest_of(process)
+    ids = (first + output).split()
+    assert site.counts() == {"ready": len(set(ids))}
+    assert len(ids) == len(set(ids))
+    said = f"interrupted ({number.name}): {len(ids):,} of {count:,} were accepted"
+    assert (process.returncode, errors) == (128 + number, f"trioqueue: {said}\n")
+
+
+async def test_a_signal_ends_it_while_there_is_no_room(
+    autojump_clock: trio.testing.MockClock, capsys: pytest.CaptureFixture[str]
+):
+    """What waits for room is not waited for, beyond a moment; a second signal ends it at once."""
+    tasks = trioqueue.TaskSet()
+    ping = tasks.task(handler)
+    for signals, seconds in ((1, UNDER_WAY), (2, 0.0)):
+        async with trioqueue.open_queue(tasks, workers=1, capacity=3) as queue:
+            codes: list[int] = []
+
+            async def submit(queue: trioqueue.Queue, codes: list[int]) -> None:
+                codes.append(await submit_all(queue.options(), ping.bind(), 9, 3))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(submit, queue, codes)
+                await trio.testing.wait_all_tasks_blocked()
+                began = trio.current_time()
+                for _ in range(signals):
+                    signal.raise_signal(signal.SIGINT)
+                    await trio.testing.wait_all_tasks_blocked()
+            assert trio.current_time() - began == pytest.approx(seconds)
+            await queue.shutdown(grace=0)
+        assert codes == [130]
+        output, errors = capsys.readouterr()
+        assert len(set(output.split())) == 3
+        assert errors == "trioqueue: interrupted (SIGINT): 3 of 9 were accepted\n"
+
+
+async def handler() -> None:
+    """Makes no room."""
+    await trio.sleep_forever()
+
+
+def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Output and errors to the end. (``communicate`` would lose what ``readline`` has buffered.)"""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output, errors = process.stdout.read(), process.stderr.read()
+    process.wait(PATIENCE)
+    return output, errors
 
 
 @pytest.mark.main

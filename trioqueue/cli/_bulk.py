@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Final, final
 
@@ -17,6 +16,7 @@ from ..brokers._url import open_broker_url
 from ._broker import BrokerOption, broker_url
 from ._errors import Wrong
 from ._exits import FAILED, OK
+from ._interrupt import Interrupt, interruptible
 from ._progress import Count, progress
 from ._text import complain, say
 from ._types import FLAG
@@ -129,7 +129,6 @@ class Bulk:
         self._inspector = inspector
         self._act = act
         self._count = Count(total)
-        self._signal: int | None = None
         self.done: Counter[str] = Counter()
         self.refused = 0
 
@@ -139,34 +138,25 @@ class Bulk:
         A signal or a broker that fails ends it, and what was done until then is said.
         """
         try:
-            await self._until_signalled(more)
+            interrupt = await self._until_signalled(more)
         except BaseException:
             if self.done:
                 self._tell(idle)
             raise
         self._tell(idle)
-        if self._signal is not None:
-            complain(f"interrupted ({signal.Signals(self._signal).name}): the rest is as it was")
-            return 128 + self._signal
+        if interrupt.number is not None:
+            return interrupt.tell("the rest is as it was")
         return FAILED if self.refused else OK
 
     def _tell(self, idle: str) -> None:
         said = ", ".join(f"{count:,} {word}" for word, count in sorted(self.done.items()))
         say(said or f"0 {idle}")
 
-    async def _until_signalled(self, more: More) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._listen, signals, nursery.cancel_scope)
-                async with progress(self._verb, self._count):
-                    while ids := await more():
-                        await self._do(ids)
-                nursery.cancel_scope.cancel()
-
-    async def _listen(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        async for number in signals:
-            self._signal = number
-            scope.cancel()
+    async def _until_signalled(self, more: More) -> Interrupt:
+        async with interruptible() as interrupt, progress(self._verb, self._count):
+            while ids := await more():
+                await self._do(ids)
+        return interrupt
 
     async def _do(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), AT_ONCE):

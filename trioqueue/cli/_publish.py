@@ -17,6 +17,7 @@ from ..brokers._url import check_broker_url, parse_broker_url
 from ._broker import BrokerOption, broker_url
 from ._errors import Wrong
 from ._exits import OK
+from ._interrupt import interruptible
 from ._load import load_tasks
 from ._output import flush
 from ._progress import Count, progress
@@ -35,6 +36,9 @@ Prints the ids, one per line.\
 
 #: Tasks that are accepted in one go: few enough to be a short transaction, and to see ids early.
 BATCH: Final = 1_000
+
+#: Seconds that those have, once a signal has come: they may be waiting for room.
+UNDER_WAY: Final = 1.0
 
 
 async def publish(
@@ -96,25 +100,33 @@ async def publish(
     async with trioqueue.open_queue(task_set, broker=url, workers=0) as opened:
         call = task_type.bind(*args, **kwargs)
         most = min(BATCH, parse_broker_url(url).options.get("capacity", BATCH))
-        await submit_all(opened.options(**options), call, count, most)
-    return OK
+        return await submit_all(opened.options(**options), call, count, most)
 
 
-async def submit_all(target: Submission, call: Call[Any], count: int, most: int) -> None:
-    """Submit the call ``count`` times, ``most`` in one go; print the ids as they are accepted."""
+async def submit_all(target: Submission, call: Call[Any], count: int, most: int) -> int:
+    """Submit the call ``count`` times, ``most`` in one go; print the ids as they are accepted.
+
+    Returns the exit code. A signal lets those under way be accepted, and printed.
+    """
     began = time.perf_counter()
     bar = Count(count)
     # Ids that scroll past show as much, and each of them would draw the bar again.
     scrolls = sys.stdout is not None and sys.stdout.isatty()
-    async with progress("publish", bar, shown=not scrolls):
-        while bar.done < count:
+    async with (
+        interruptible(UNDER_WAY) as interrupt,
+        progress("publish", bar, shown=not scrolls),
+    ):
+        while bar.done < count and interrupt.number is None:
             batch = min(most, count - bar.done)
             handles = await target.submit_many([call] * batch)
             say(*(handle.id for handle in handles))
             flush()
             bar.done += batch
+    if interrupt.number is not None and bar.done < count:
+        return interrupt.tell(f"{bar.done:,} of {count:,} were accepted")
     if count > 1 and sys.stderr is not None and sys.stderr.isatty():
         complain(f"{count:,} tasks in {time.perf_counter() - began:.2f} s")
+    return OK
 
 
 def parse_arguments(text: str | None) -> tuple[tuple[object, ...], Mapping[str, object]]:
