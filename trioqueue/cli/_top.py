@@ -10,7 +10,8 @@ import shutil
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 from typing import Annotated, Final, final
 
 import trio
@@ -79,7 +80,11 @@ async def top(
         Print a line of JSON for each look instead; with --once, one document.
     """
     url = broker_url(broker)
-    _be_quiet()
+    with _quiet():
+        return await _watch(url, interval, once=once, json=json)
+
+
+async def _watch(url: str, interval: float, *, once: bool, json: bool) -> int:
     async with open_broker_url(url, create=False) as opened:
         live = is_live_terminal() and not json
         if once or not (live or json):
@@ -88,11 +93,18 @@ async def top(
         return await _Top(opened, interval, shown).run()
 
 
-def _be_quiet() -> None:
+@contextmanager
+def _quiet() -> Generator[None]:
     """Of a broker that is away the picture tells; log lines would be drawn into it."""
-    log = logging.getLogger("trioqueue")
-    log.addHandler(logging.NullHandler())
+    log, nothing = logging.getLogger("trioqueue"), logging.NullHandler()
+    propagated = log.propagate
+    log.addHandler(nothing)
     log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = propagated
+        log.removeHandler(nothing)
 
 
 async def _once(broker: RemoteBroker, title: str, interval: float, *, json: bool) -> int:
