@@ -1,9 +1,10 @@
 -- Dead letters by order of death. Arguments: the first, how many, type flag, type, 1 for
 -- the last death first. Answers: {now, the tasks, how many were looked at}
 local from, most, kind = numeric(), numeric(), optional()
-local range = numeric() == 1 and 'ZREVRANGE' or 'ZRANGE'
+local newest, last = numeric() == 1, from + most - 1
 local answers = {}
-local ids = call(range, DEAD_LETTERS, from, from + most - 1)
+local ids = newest and call('ZRANGE', DEAD_LETTERS, from, last, 'REV')
+  or call('ZRANGE', DEAD_LETTERS, from, last)
 read_all(ids)
 for _, id in ipairs(ids) do
   local record = records[id]

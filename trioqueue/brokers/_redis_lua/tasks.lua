@@ -23,7 +23,8 @@ if state > S_DEAD then table.insert(sets, ENDED) end
 
 local found = {}
 for _, key in ipairs(sets) do
-  local ids = call(newest and 'ZREVRANGE' or 'ZRANGE', key, 0, math.floor(MOST / #sets))
+  local last = math.floor(MOST / #sets)
+  local ids = newest and call('ZRANGE', key, 0, last, 'REV') or call('ZRANGE', key, 0, last)
   read_all(ids)
   for _, id in ipairs(ids) do
     local record = records[id]
