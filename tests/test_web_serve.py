@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -33,9 +33,10 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
-    headers = [(b"content-length", b"5")]
+    body = b"x" * 5_000_000 if scope["path"] == "/large" else b"hello"
+    headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"hello"})
+    await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager
@@ -59,6 +60,14 @@ async def ask(port: int, request: bytes = GET) -> bytes:
                 break
             answer += more
         return answer
+
+
+async def until_answered(port: int) -> None:
+    """Ask until there is a place: who finds none may be reset."""
+    while True:
+        with suppress(trio.BrokenResourceError):
+            if b"hello" in await ask(port):
+                return
 
 
 async def until_closed(stream: trio.SocketStream) -> None:
@@ -230,5 +239,23 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch):
         assert await kept[0].receive_some()
         for stream in kept:
             await stream.aclose()
-        while b"hello" not in await ask(port):
-            pass
+        await until_answered(port)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_who_does_not_take_the_answers_keeps_no_place(
+    leaves: bool, small_buffers: None, monkeypatch: pytest.MonkeyPatch
+):
+    """Whether it goes, with requests still to be answered, or only stays and does not read."""
+    monkeypatch.setattr("trioqueue.web._serve.MOST", 1)
+    monkeypatch.setattr("trioqueue.web._serve.STALLED", PATIENCE * 2 if leaves else 0.05)
+    async with serving() as port:
+        with trio.socket.socket() as client:
+            client.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+            await client.connect(("127.0.0.1", port))
+            await client.send(GET.replace(b"/ ", b"/large ") * 50)
+            assert await client.recv(1)
+            await trio.testing.wait_all_tasks_blocked(0.02)  # until no more can be sent
+            if leaves:
+                client.close()
+            await until_answered(port)

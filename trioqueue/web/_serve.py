@@ -32,6 +32,8 @@ App = Callable[..., Awaitable[None]]
 MOST: Final = 500
 #: Seconds without a request until a connection is closed; a head has to arrive within them as well.
 IDLE: Final = 10.0
+#: Seconds for a client to take one piece of an answer: then it is closed.
+STALLED: Final = 60.0
 #: Bytes of a request's line and headers.
 HEAD: Final = 16 * 1024
 
@@ -170,9 +172,10 @@ class _Server:
             return
         self._streams.add(stream)
         state = ConnectionState(self._state.copy())
-        plain: Any = stream  # it is declared as one with TLS
         try:
-            await TCPServer(self._app, self._config, self._context, state, plain)
+            with trio.CancelScope() as talk:
+                talking: Any = _Sending(stream, talk)  # it is declared as one with TLS
+                await TCPServer(self._app, self._config, self._context, state, talking)
         except* Exception:  # a cancellation beside it goes on
             logger.exception("a connection failed")
         finally:
@@ -180,6 +183,32 @@ class _Server:
             self._streams.discard(stream)
             if not self._streams:
                 self._quiet.set()
+
+
+@final
+class _Sending:
+    """A client's stream, with an end for whoever does not take what is sent.
+
+    Hypercorn waits for ever for its turn to read on, if a client has gone that had sent several
+    requests at once, and shields its sending without a deadline.
+    """
+
+    def __init__(self, stream: trio.SocketStream, talk: trio.CancelScope) -> None:
+        self.socket: Final = stream.socket
+        self.receive_some: Final = stream.receive_some
+        self.send_eof: Final = stream.send_eof
+        self.aclose: Final = stream.aclose
+        self._stream = stream
+        self._talk = talk
+
+    async def send_all(self, data: bytes) -> None:
+        """Send it; if that fails, the whole connection is over."""
+        try:
+            with trio.fail_after(STALLED):
+                await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            self._talk.cancel(reason="the client has gone, or does not read")
+            raise trio.BrokenResourceError from None
 
 
 def _nothing() -> None:
