@@ -37,7 +37,6 @@ TRIES: Final[tuple[tuple[str, ...], ...]] = (
     ("ZADD", "@z", "1", "a", "2", "b"),
     ("ZCARD", "@z"),
     ("ZRANGE", "@z", "0", "0"),
-    ("ZREVRANGE", "@z", "0", "0"),
     ("ZRANGEBYSCORE", "@z", "0", "1"),
     ("ZREM", "@z", "a"),
     ("DEL", "@v", "@h", "@s", "@z"),
