@@ -18,12 +18,13 @@ from ._model import ErrorRecord, State, Task
 _LONGEST: Final = 200
 
 #: What is different each time: UUIDs, hexadecimal addresses, and every word that has a digit in it
-#: and looks like an identifier or a number.
+#: and looks like an identifier or a number. No word is looked at from its middle: thousands of
+#: messages, which somebody else may have chosen, are folded in one go.
 _VARIABLE: Final = re.compile(
     r"""
     \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
     | \b0x[0-9a-fA-F]+\b
-    | \b(?=[a-zA-Z0-9_-]*\d)(?=[a-zA-Z0-9_-]{12})[a-zA-Z0-9_-]+\b
+    | (?<![a-zA-Z0-9_-])(?=[a-zA-Z0-9_-]{12})(?=[a-zA-Z_-]*+\d)[a-zA-Z0-9_-]+
     | \d+(?:[.,:_]\d+)*
     """,
     re.VERBOSE,
