@@ -5,7 +5,7 @@ import json
 import pytest
 
 from trioqueue import ErrorRecord
-from trioqueue.cli._dead_text import describe_errors
+from trioqueue.cli._dead_text import describe_errors, moment
 from trioqueue.cli._text import complain, say, say_json
 
 #: Clears the screen, sets the title, colours by a C1 code, turns the line round, ends it; no UTF-8.
@@ -50,3 +50,9 @@ def test_json_is_ascii_and_comes_back_the_same(
     assert shown.replace("\n", "").isprintable()
     assert json.loads(shown) == value | {"none": [None, None]}
     assert (shown.count("\n") == 1) is (indent is None)
+
+
+@pytest.mark.parametrize("seconds", [1e308, float("inf"), float("nan"), 1e14])
+def test_a_time_that_no_calendar_has_is_told_as_it_is(seconds: float):
+    """Whoever writes a broker may write anything into it."""
+    assert moment(seconds) == f"{seconds:g}"

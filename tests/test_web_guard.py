@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -117,6 +118,14 @@ async def test_names_and_passwords_may_have_anything_in_them(autojump_clock: Moc
     async with page_of(auth=web.basic_auth("änn", "se:cr:ét")) as (_, page):
         response = await page.http.get("/api/session", headers=basic("änn", "se:cr:ét"))
         assert answer(response, 200)["user"] == "änn"
+
+
+async def test_a_password_from_an_environment_may_be_no_utf_8(autojump_clock: MockClock):
+    """Python has its bytes as lone surrogates, and the browser sends bytes."""
+    async with page_of(auth=web.basic_auth("ann", os.fsdecode(b"p\xff"))) as (_, page):
+        header = {"Authorization": f"Basic {base64.b64encode(b'ann:p' + bytes([255])).decode()}"}
+        answer(await page.http.get("/api/overview", headers=header), 200)
+        answer(await page.http.get("/api/overview", headers=basic("ann", "p?")), 401)
 
 
 async def test_guessing_passwords_takes_its_time(autojump_clock: MockClock):

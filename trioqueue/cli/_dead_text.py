@@ -114,8 +114,11 @@ def as_json(letter: DeadLetter, history: Sequence[HistoryEntry] | None = None) -
 
 
 def moment(seconds: float) -> str:
-    """Unix time, for people."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="milliseconds")
+    """Unix time, for people; what no calendar has, and somebody has written, as it is."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:g}"
 
 
 def describe_headers(headers: Mapping[str, str] | None) -> str | None:

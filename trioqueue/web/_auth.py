@@ -28,7 +28,7 @@ class BasicAuth:
 
     def __init__(self, user: str, password: str) -> None:
         self._user = user.encode()
-        self._password = password.encode()
+        self._password = password.encode("utf-8", "surrogateescape")  # an environment has bytes
         self._guesses = trio.CapacityLimiter(_GUESSERS)
 
     async def __call__(self, request: Request) -> str | None:
