@@ -83,14 +83,30 @@ def fold_message(text: str) -> str:
     return folded if len(folded) <= _LONGEST else f"{folded[:_LONGEST]}..."
 
 
+@final
+class Groups:
+    """Failures by type and error. One by one: who has thousands may do other things in between."""
+
+    def __init__(self) -> None:
+        self._members: dict[tuple[str, str], list[Failure]] = {}
+
+    def add(self, failure: Failure) -> None:
+        """Put it with those that are the same."""
+        error = "unknown" if failure.error is None else fold_message(str(failure.error))
+        self._members.setdefault((failure.type, error), []).append(failure)
+
+    def listed(self) -> list[FailureGroup]:
+        """The groups, the one with the newest failure first."""
+        made = [_group(type_, error, members) for (type_, error), members in self._members.items()]
+        return sorted(made, key=lambda group: (-(group.last_at or 0.0), group.type, group.error))
+
+
 def group_failures(failures: Iterable[Failure]) -> list[FailureGroup]:
     """The failures by type and error, the group with the newest one first."""
-    groups: dict[tuple[str, str], list[Failure]] = {}
+    groups = Groups()
     for failure in failures:
-        error = "unknown" if failure.error is None else fold_message(str(failure.error))
-        groups.setdefault((failure.type, error), []).append(failure)
-    made = [_group(type_, error, members) for (type_, error), members in groups.items()]
-    return sorted(made, key=lambda group: (-(group.last_at or 0.0), group.type, group.error))
+        groups.add(failure)
+    return groups.listed()
 
 
 def _group(type_: str, error: str, members: list[Failure]) -> FailureGroup:

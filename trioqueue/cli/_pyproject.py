@@ -43,7 +43,7 @@ def find_project(here: Path) -> Project | None:
     """
     for directory in (here, *here.parents):
         file = directory / _NAME
-        if not file.is_file():
+        if not _is_there(file):
             continue
         trusted = directory == here or _is_ours(file)
         try:
@@ -60,8 +60,17 @@ def find_project(here: Path) -> Project | None:
     return None
 
 
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except PermissionError:  # one may be where one cannot look into what is above
+        return False
+
+
 def _is_ours(file: Path) -> bool:
-    return os.name != "posix" or file.stat().st_uid in {*_TRUSTED, os.geteuid()}
+    """The file, and the link to it if it is one: whoever made the link chose the directory."""
+    ours = {*_TRUSTED, os.geteuid()} if os.name == "posix" else set[int]()
+    return not ours or {file.stat().st_uid, file.lstat().st_uid} <= ours
 
 
 def _read(file: Path) -> Mapping[str, Any] | None:

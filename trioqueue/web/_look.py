@@ -10,7 +10,7 @@ import trio
 from starlette.requests import Request
 
 from .. import HistoryEntry, State, UnknownTask
-from .._failures import failure_of_letter, failure_of_task, group_failures
+from .._failures import Groups, failure_of_letter, failure_of_task
 from .._model import Task
 from ._api import Wrong, limit_in, number_in, text_in
 from ._cache import Cache
@@ -29,7 +29,7 @@ SEARCHED: Final = 2_000
 #: Running tasks of a list whose histories are asked for: when they have started, and where.
 _STARTS: Final = 100
 
-#: Tasks that are matched before the rest of the program has its turn.
+#: Tasks that are matched, and failures that are grouped, until the rest of the program has a turn.
 _AT_ONCE: Final = 100
 
 _ENDED: Final = (State.DEAD, State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
@@ -168,8 +168,13 @@ class Looks:
             if (failure := failure_of_task(task, self._failed_at(task.id))) is not None
         ]
         errors = {each.id: each.error for each in failures}
+        found = Groups()
+        for number, failure in enumerate(failures):
+            found.add(failure)
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await trio.lowlevel.checkpoint()
         groups: list[dict[str, Any]] = []
-        for group in group_failures(failures):
+        for group in found.listed():
             error = errors[group.example_id]
             groups.append(
                 {

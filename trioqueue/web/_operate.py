@@ -47,13 +47,7 @@ class Operations:
 
     async def run(self, request: Request) -> object:
         """Make a scheduled task due now."""
-        return await self._do(request, "run", self._run_now)
-
-    async def _run_now(self, task_id: str) -> object:
-        run_now: Act | None = getattr(self._inspector, "run_now", None)
-        if run_now is None:
-            raise Wrong("this broker cannot run a task before it is due", 422)
-        return await run_now(task_id)
+        return await self._do(request, "run", self._inspector.run_now)
 
     async def replay(self, request: Request) -> object:
         """Run a dead letter again."""

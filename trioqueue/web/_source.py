@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
-from inspect import signature
+from dataclasses import asdict, replace
 from typing import Any, Final, cast, final
 
 import trio
@@ -39,11 +36,6 @@ class Source:
         self.wall_clock: Final = wall_clock
         self.in_memory: Final = not isinstance(inspector, RemoteBroker)
         self.kind: Final = _kind(inspector)
-        self._began = wall_clock()
-        #: A broker of somebody else may list from the other end alone.
-        self._newest: dict[str, Any] = {}
-        if "newest" in signature(inspector.tasks).parameters:
-            self._newest["newest"] = True
 
     def unix(self, at: float) -> float:
         """A time on the broker's clock as Unix time: in memory that clock is Trio's."""
@@ -58,10 +50,7 @@ class Source:
         self, state: State | None, limit: int, *, type: str | None = None, queue: str | None = None
     ) -> Sequence[Task]:
         """Up to ``limit`` tasks of one state (``None``: the open ones), the newest first."""
-        found: Sequence[Task] = await self.inspector.tasks(
-            state, type=type, queue=queue, limit=limit, **self._newest
-        )
-        return found if self._newest else found[::-1]
+        return await self.inspector.tasks(state, type=type, queue=queue, limit=limit, newest=True)
 
     async def dead_letters(
         self,
@@ -72,29 +61,14 @@ class Source:
         limit: int,
     ) -> Sequence[DeadLetter]:
         """Up to ``limit`` dead letters, the newest death first."""
-        found: Sequence[DeadLetter] = await self.inspector.dead_letters(
-            type, error=error, older_than=older_than, limit=limit, **self._newest
+        return await self.inspector.dead_letters(
+            type, error=error, older_than=older_than, limit=limit, newest=True
         )
-        return found if self._newest else found[::-1]
 
     async def workers(self) -> Sequence[WorkerRecord]:
-        """The worker processes; in memory the one that there is."""
-        if not self.in_memory or self.queue is None:
-            return await self.inspector.workers()
-        await trio.lowlevel.checkpoint()
-        pool, queues = self.queue.pool, self.queue._queues
-        return [
-            WorkerRecord(
-                HERE,
-                platform.node(),
-                os.getpid(),
-                pool.size,
-                tuple(sorted(task_type.name for task_type in self.queue._tasks)),
-                None if queues is None else tuple(queues),
-                self._began,
-                pool.size - pool.idle,
-            )
-        ]
+        """The worker processes; the one in memory has the id that is said of what it runs."""
+        found = await self.inspector.workers()
+        return [replace(worker, id=HERE) for worker in found] if self.in_memory else found
 
 
 def _kind(inspector: Inspector) -> str:
