@@ -31,6 +31,8 @@ def _handlers() -> Iterator[None]:
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> Stop:
     """With a limit that is never reached: its thread lives on, and would end the whole run."""
+    for number in STOP_SIGNALS:  # under nohup a hang-up is ignored, and stays so
+        signal.signal(number, signal.SIG_DFL)
     monkeypatch.setattr(_stop, "HARD_LIMIT", 1e6)
     made = Stop(1e6, lambda: "last words")
     made.begin()
