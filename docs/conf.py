@@ -30,7 +30,6 @@ nitpicky = True
 myst_heading_anchors = 4
 highlight_language = "text"  # of a block that does not say what it is: often output
 myst_enable_extensions = ["colon_fence", "deflist"]
-suppress_warnings = ["toc.empty_glob"]  # pages of what is being built
 
 # Docstrings: reStructuredText with `names` in single backticks, links where a name is public.
 default_role = "name"
