@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -40,7 +40,7 @@ app = App(
 app.config = (Configuration(app),)
 
 
-app.register_install_completion_command(add_to_startup=True)
+cast("Any", app).register_install_completion_command(add_to_startup=True)  # partially typed
 app.command(_run.run, help_epilogue=_run.EPILOGUE)
 app.command(_publish.publish, help_epilogue=_publish.EPILOGUE)
 app.command(_status.status)
