@@ -148,8 +148,7 @@ async def dead(broker: SqliteBroker) -> str:
 
 async def operate(broker: SqliteBroker) -> None:
     ready, running = (lease.task.id for lease in await broker.claim(ALL, 2))
-    (later,) = await broker.tasks(State.SCHEDULED, limit=1)
-    assert await broker.run_now(later.id)
+    assert await broker.run_now("scheduled7")
     assert await broker.revoke(ready)
     assert await broker.cancel(ready)
     assert await broker.cancel(running)
