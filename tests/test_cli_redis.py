@@ -148,7 +148,7 @@ def test_workers_survive_a_server_that_is_away(tmp_path: Path, kept: Server):
         kept.start()
         assert workers.end() == 0
     assert site.counts() == {"succeeded": 100}
-    assert {int(pid) for pid in re.findall(r"\[(\d+)\] ended: ", workers.errors)} == pids
+    assert {int(pid) for pid in re.findall(r"\[(\d+)\]: ended: ", workers.errors)} == pids
     assert all(b"--supervised-by" in words and b"hush" not in words for words in arguments)
     assert "the broker is away" in workers.errors
     assert "hush" not in workers.errors
