@@ -83,6 +83,11 @@ def fold_message(text: str) -> str:
     return folded if len(folded) <= _LONGEST else f"{folded[:_LONGEST]}..."
 
 
+def fold_error(error: ErrorRecord | None) -> str:
+    """By what failures are grouped: ``Type: message``, folded; "unknown" without an error."""
+    return "unknown" if error is None else fold_message(str(error))
+
+
 @final
 class Groups:
     """Failures by type and error. One by one: who has thousands may do other things in between."""
@@ -92,8 +97,7 @@ class Groups:
 
     def add(self, failure: Failure) -> None:
         """Put it with those that are the same."""
-        error = "unknown" if failure.error is None else fold_message(str(failure.error))
-        self._members.setdefault((failure.type, error), []).append(failure)
+        self._members.setdefault((failure.type, fold_error(failure.error)), []).append(failure)
 
     def listed(self) -> list[FailureGroup]:
         """The groups, the one with the newest failure first."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import trio
 
 from .. import DeadLetter
-from .._failures import fold_message
+from .._failures import fold_error
 from ._api import Wrong
 from ._source import Source
 
@@ -72,5 +72,4 @@ async def matching_letters(source: Source, wanted: Filter) -> Sequence[DeadLette
 def _fits(letter: DeadLetter, wanted: Filter) -> bool:
     if wanted.before and letter.died_at > wanted.before:
         return False
-    error = "unknown" if letter.error is None else fold_message(str(letter.error))
-    return not wanted.group or error == wanted.group
+    return not wanted.group or fold_error(letter.error) == wanted.group

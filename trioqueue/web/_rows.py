@@ -130,7 +130,7 @@ def whole(task: Task) -> dict[str, Any]:
         result = shown(_result(outcome.value), LONG) if outcome.stored else None
     return {
         **arguments(task.args, task.kwargs, LONG),
-        "headers": dict(getattr(options, "headers", None) or {}),
+        "headers": dict(options.headers or {}),
         "key": options.key,
         "timeout": options.timeout,
         "expires": options.expires,

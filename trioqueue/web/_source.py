@@ -15,7 +15,7 @@ from .._errors import InvalidTask
 from .._events import Emitter
 from .._model import Task
 
-#: The worker's id of what runs in this process, in memory: a broker there keeps no records of it.
+#: The worker's id of what runs in this process, in memory: no lease and no event there has one.
 HERE: Final = "this process"
 
 
