@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Final, final
+from typing import Annotated, Final, NamedTuple, Protocol, final
 
 import trio
 from cyclopts import Parameter
@@ -60,6 +60,55 @@ def check_choice(command: str, ids: Sequence[str], every: bool, filtered: bool) 
     if not ids and not every:
         hint = "to do it to all that the filters let through, add --all"
         raise Wrong(f"{command}: {hint if filtered else 'give ids, or --all'}")
+
+
+class Chosen(Protocol):
+    """What a command line says of what cannot be undone."""
+
+    @property
+    def all(self) -> bool:
+        """All that the filters let through."""
+        ...
+
+    @property
+    def yes(self) -> bool:
+        """Ask nothing."""
+        ...
+
+    def any(self) -> bool:
+        """Whether there are filters."""
+        ...
+
+
+class Selection(Protocol):
+    """What the filters let through, of what was there when this began."""
+
+    @property
+    def most(self) -> int | None:
+        """The --limit."""
+        ...
+
+    async def begin(self) -> int | None:
+        """Before anything else; how many there are, if that is known without looking at them."""
+        ...
+
+    async def types(self) -> Counter[str]:
+        """How many there are of each type, as far as one counts: `COUNTED`."""
+        ...
+
+    async def ids(self, limit: int) -> Sequence[str]:
+        """The first ones that are there now."""
+        ...
+
+
+class Operation(NamedTuple):
+    """``noun``: what they are; ``verb`` and ``idle``: what is done, and was done to none."""
+
+    group: str
+    noun: str
+    verb: str
+    idle: str
+    act: Act
 
 
 def may_ask(yes: bool) -> bool:
@@ -176,3 +225,28 @@ class Bulk:
             self.refused += 1
             refused.append(f"{task_id}: {error}")
         self._count.done += 1
+
+
+async def operate(
+    broker: str | None,
+    ids: Sequence[str],
+    chosen: Chosen,
+    operation: Operation,
+    select: Callable[[Inspector], Selection],
+) -> int:
+    """Do it to these ids, or to all that are selected; say what was done. Returns the exit code."""
+    group, noun, verb, idle, act = operation
+    check_choice(f"{group} {verb}", ids, chosen.all, chosen.any())
+    async with open_inspector(broker) as inspector:
+        if ids:
+            return await Bulk(verb, inspector, act, len(ids)).run(Once(ids), idle)
+        selection = select(inspector)
+        total = await selection.begin()
+        if may_ask(chosen.yes):
+            types = await selection.types()
+            if types and not confirmed(verb, noun, types):
+                complain("nothing was done")
+                return FAILED
+            total = total or (types.total() if types.total() < COUNTED else None)
+        pages = Pages(selection.ids, selection.most)
+        return await Bulk(verb, inspector, act, total).run(pages, idle)

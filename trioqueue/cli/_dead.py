@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Annotated, Final, final
 
 from cyclopts import App, Parameter
 
@@ -14,18 +15,13 @@ from .. import DeadLetter, Inspector, State
 from .._letters import dead_letter
 from ._bulk import (
     COUNTED,
-    Act,
     AllFlag,
     BrokerUrl,
-    Bulk,
     JsonFlag,
-    Once,
-    Pages,
+    Operation,
     YesFlag,
-    check_choice,
-    confirmed,
-    may_ask,
     open_inspector,
+    operate,
 )
 from ._dead_text import Found, as_json, describe, describe_list
 from ._errors import Wrong
@@ -61,6 +57,10 @@ class Filters:
         Parameter(help="Only those that died so many seconds ago, or before.", show_default=False),
     ] = 0.0
     limit: Annotated[int | None, within(1), Parameter(help="So many at most.")] = None
+
+    def any(self) -> bool:
+        """Whether anything is asked for."""
+        return any(getattr(self, each.name) != each.default for each in fields(Filters))
 
 
 @Parameter(name="*")
@@ -123,7 +123,9 @@ async def replay(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = No
         await inspector.replay(task_id)
         return "replayed"
 
-    return await operate(broker, ids, chosen or Chosen(), "replay", "replayed", again)
+    which = chosen or Chosen()
+    operation = Operation("dead", "dead letters", "replay", "replayed", again)
+    return await operate(broker, ids, which, operation, partial(Letters, chosen=which))
 
 
 @app.command
@@ -134,29 +136,12 @@ async def purge(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = Non
         await inspector.purge(task_id)
         return "purged"
 
-    return await operate(broker, ids, chosen or Chosen(), "purge", "purged", away)
+    which = chosen or Chosen()
+    operation = Operation("dead", "dead letters", "purge", "purged", away)
+    return await operate(broker, ids, which, operation, partial(Letters, chosen=which))
 
 
-async def operate(
-    broker: str | None, ids: Sequence[str], chosen: Chosen, verb: str, done: str, act: Act
-) -> int:
-    """Do it to all that are meant, and say what was done."""
-    filtered = Filters(chosen.type, chosen.error, chosen.older_than, chosen.limit) != Filters()
-    check_choice(f"dead {verb}", ids, chosen.all, filtered)
-    async with open_inspector(broker) as inspector:
-        if ids:
-            return await Bulk(verb, inspector, act, len(ids)).run(Once(ids), done)
-        letters = Letters(inspector, chosen)
-        total = None if filtered else (await inspector.counts()).dead
-        if may_ask(chosen.yes):
-            types = await letters.types()
-            if types and not confirmed(verb, "dead letters", types):
-                complain("nothing was done")
-                return FAILED
-            total = total or types.total()
-        return await Bulk(verb, inspector, act, total).run(Pages(letters.ids, chosen.limit), done)
-
-
+@final
 class Letters:
     """The dead letters that filters let through, and that were dead when this began."""
 
@@ -164,10 +149,17 @@ class Letters:
         self._inspector = inspector
         self._chosen = chosen
         self._began = time.monotonic()
+        self.most: Final = chosen.limit
+
+    async def begin(self) -> int | None:
+        """Of all, the broker knows how many; of those that filters let through, nobody does."""
+        if self._chosen.any():
+            return None
+        return (await self._inspector.counts()).dead
 
     async def types(self) -> Counter[str]:
         """How many there are of each type, as far as one counts."""
-        most = min(COUNTED, self._chosen.limit or COUNTED)
+        most = min(COUNTED, self.most or COUNTED)
         return Counter(letter.type for letter in await self._fetch(most))
 
     async def ids(self, limit: int) -> Sequence[str]:

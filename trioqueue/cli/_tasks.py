@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Annotated, Final, Literal, final
 
 from cyclopts import App, Parameter
@@ -13,19 +14,14 @@ from cyclopts import App, Parameter
 from .. import HistoryEntry, Inspector, State, Task
 from ._bulk import (
     COUNTED,
-    Act,
     AllFlag,
     BrokerUrl,
-    Bulk,
     JsonFlag,
-    Once,
-    Pages,
+    Operation,
     Refused,
     YesFlag,
-    check_choice,
-    confirmed,
-    may_ask,
     open_inspector,
+    operate,
 )
 from ._errors import Wrong
 from ._exits import FAILED, OK
@@ -153,7 +149,8 @@ async def cancel(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = No
     which = chosen or Chosen()
     if which.state not in {None, "scheduled", "ready", "running"}:
         raise Wrong(f"tasks cancel: what is {which.state} has ended")
-    return await operate(broker, ids, which, "cancel", "cancelled", cancel_one)
+    operation = Operation("tasks", "tasks", "cancel", "cancelled", cancel_one)
+    return await operate(broker, ids, which, operation, partial(Tasks, chosen=which))
 
 
 async def cancel_one(inspector: Inspector, task_id: str) -> str:
@@ -174,7 +171,8 @@ async def retry(*ids: str, broker: BrokerUrl = None, chosen: Chosen | None = Non
     which = chosen or Chosen()
     if which.all and which.state not in {"dead", "scheduled"}:
         raise Wrong("tasks retry: with --all say which, --state dead or --state scheduled")
-    return await operate(broker, ids, which, "retry", "retried", retry_one)
+    operation = Operation("tasks", "tasks", "retry", "retried", retry_one)
+    return await operate(broker, ids, which, operation, partial(Tasks, chosen=which))
 
 
 async def retry_one(inspector: Inspector, task_id: str) -> str:
@@ -205,35 +203,15 @@ def unknown(task_id: str) -> str:
     return f"{task_id}: no such task"
 
 
-async def operate(
-    broker: str | None, ids: Sequence[str], chosen: Chosen, verb: str, idle: str, act: Act
-) -> int:
-    """Do it to all that are meant, and say what was done."""
-    check_choice(f"tasks {verb}", ids, chosen.all, chosen.any())
-    async with open_inspector(broker) as inspector:
-        if ids:
-            return await Bulk(verb, inspector, act, len(ids)).run(Once(ids), idle)
-        selection = Selection(inspector, chosen)
-        await selection.begin()
-        total = None
-        if may_ask(chosen.yes):
-            types = await selection.types()
-            if types and not confirmed(verb, "tasks", types):
-                complain("nothing was done")
-                return FAILED
-            total = types.total() if types.total() < COUNTED else None
-        pages = Pages(selection.ids, chosen.limit)
-        return await Bulk(verb, inspector, act, total).run(pages, idle)
-
-
 @final
-class Selection:
+class Tasks:
     """The tasks that filters let through, and that were there when this began."""
 
     def __init__(self, inspector: Inspector, chosen: Chosen) -> None:
         self._inspector = inspector
         self._chosen = chosen
         self._last = 0.0  # when the newest one was accepted
+        self.most: Final = chosen.limit
 
     async def begin(self) -> None:
         """Those that come from now on do not count: a busy producer would never let us end."""
@@ -242,7 +220,7 @@ class Selection:
 
     async def types(self) -> Counter[str]:
         """How many there are of each type, as far as one counts."""
-        most = min(COUNTED, self._chosen.limit or COUNTED)
+        most = min(COUNTED, self.most or COUNTED)
         return Counter(task.type for task in (await self._fetch(COUNTED))[:most])
 
     async def ids(self, limit: int) -> Sequence[str]:
